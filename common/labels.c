@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/labels.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+#define NAME_FUNCTION(function, LIST)                        \
+    const char *function(unsigned value)                     \
+    {                                                        \
+        static const char *const names[] = {LIST(X)};        \
+        return value < COUNT_OF(names) ? names[value] : "?"; \
+    }
+
+#define X(id, name) name,
+NAME_FUNCTION(class_name, CLASS_LIST)
+NAME_FUNCTION(stage_name, STAGE_LIST)
+NAME_FUNCTION(db_op_name, DB_OP_LIST)
+NAME_FUNCTION(db_code_name, DB_CODE_LIST)
+NAME_FUNCTION(db_state_name, DB_STATE_LIST)
+NAME_FUNCTION(slot_state_name, SLOT_STATE_LIST)
+NAME_FUNCTION(death_name, DEATH_LIST)
+NAME_FUNCTION(restart_reason_name, RESTART_REASON_LIST)
+NAME_FUNCTION(attempt_name, ATTEMPT_LIST)
+NAME_FUNCTION(refusal_name, REFUSAL_LIST)
+NAME_FUNCTION(event_name, EVENT_LIST)
+#undef X
+
+static const struct {
+    enum request_class class;
+    const char *method, *route;
+} endpoints[] = {
+#define X(id, class, method, route) {CLASS_##class, method, route},
+    ENDPOINT_LIST(X)
+#undef X
+};
+
+const char *endpoint_method(unsigned endpoint)
+{
+    return endpoint < COUNT_OF(endpoints) ? endpoints[endpoint].method : "?";
+}
+
+const char *endpoint_route(unsigned endpoint)
+{
+    return endpoint < COUNT_OF(endpoints) ? endpoints[endpoint].route : "?";
+}
+
+enum request_class endpoint_class(unsigned endpoint)
+{
+    return endpoint < COUNT_OF(endpoints) ? endpoints[endpoint].class : CLASS_OTHER;
+}
+
+static const unsigned short status_codes[] = {
+#define X(code) code,
+    STATUS_LIST(X)
+#undef X
+};
+
+unsigned status_code(unsigned index)
+{
+    return index < COUNT_OF(status_codes) ? status_codes[index] : 0;
+}
+
+enum status_index status_index(unsigned code)
+{
+    for (unsigned i = 0; i < COUNT_OF(status_codes); i++)
+        if (status_codes[i] == code)
+            return (enum status_index)i;
+    return STATUS_0;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The closed vocabularies that metrics, logs, events and the region share. Each list is written
+ * once as an X macro; the enum and the table of names come from it, so that they cannot drift.
+ * Being closed is the point: a metric's label can only take these values, so its storage is a
+ * fixed array and no client can make the number of series grow.
+ */
+#ifndef BULKHEAD_LABELS_H
+#define BULKHEAD_LABELS_H
+
+#include <stddef.h>
+
+/* Classes of requests: the compartments of a worker. */
+#define CLASS_LIST(X)   \
+    X(HEALTH, "health") \
+    X(AUTH, "auth")     \
+    X(READ, "read")     \
+    X(WRITE, "write")   \
+    X(OTHER, "other")
+
+/* Endpoints: what the router knows. HEAD counts as the GET it mirrors. */
+#define ENDPOINT_LIST(X)                                \
+    X(HEALTH, HEALTH, "GET", "/health")                 \
+    X(HEALTH_LIVE, HEALTH, "GET", "/health/live")       \
+    X(HEALTH_READY, HEALTH, "GET", "/health/ready")     \
+    X(OPENAPI, HEALTH, "GET", "/openapi.json")          \
+    X(LOGIN, AUTH, "POST", "/auth/login")               \
+    X(ITEM_LIST, READ, "GET", "/data/items")            \
+    X(ITEM_GET, READ, "GET", "/data/items/{id}")        \
+    X(ITEM_CREATE, WRITE, "POST", "/data/items")        \
+    X(ITEM_PUT, WRITE, "PUT", "/data/items/{id}")       \
+    X(ITEM_PATCH, WRITE, "PATCH", "/data/items/{id}")   \
+    X(ITEM_DELETE, WRITE, "DELETE", "/data/items/{id}") \
+    X(OPTIONS, OTHER, "OPTIONS", "*")                   \
+    X(UNMATCHED, OTHER, "any", "unmatched")             \
+    X(MALFORMED, OTHER, "any", "malformed")
+
+/* Status codes the server can send; anything else would be counted as 0 and is a bug. */
+#define STATUS_LIST(X)                                                                             \
+    X(0)                                                                                           \
+    X(200) X(201) X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413)     \
+        X(414) X(415) X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) \
+            X(505)
+
+/* What a request thread is doing. Waiting for the peer is never evidence of a hang. */
+#define STAGE_LIST(X)              \
+    X(IDLE, "idle")                \
+    X(BETWEEN, "between_requests") \
+    X(READ_HEADER, "read_header")  \
+    X(READ_BODY, "read_body")      \
+    X(HANDLE, "handle")            \
+    X(QUEUE, "queue")              \
+    X(HASH, "hash")                \
+    X(DB, "db")                    \
+    X(GATE, "gate")                \
+    X(COMMIT, "commit")            \
+    X(WRITE_RESPONSE, "write_response")
+
+#define DB_OP_LIST(X)           \
+    X(OPEN, "open")             \
+    X(READ, "read")             \
+    X(BEGIN, "begin")           \
+    X(WRITE, "write")           \
+    X(COMMIT, "commit")         \
+    X(CHECKPOINT, "checkpoint") \
+    X(IDENTITY, "identity")
+
+#define DB_CODE_LIST(X)           \
+    X(OK, "ok")                   \
+    X(BUSY, "busy")               \
+    X(READONLY, "readonly")       \
+    X(INTERRUPT, "interrupt")     \
+    X(IOERR, "ioerr")             \
+    X(CORRUPT, "corrupt")         \
+    X(FULL, "full")               \
+    X(CANTOPEN, "cantopen")       \
+    X(PROTOCOL, "protocol")       \
+    X(NOTADB, "notadb")           \
+    X(NOMEM, "nomem")             \
+    X(CONSTRAINT, "constraint")   \
+    X(IDENTITY, "identity")       \
+    X(UNAVAILABLE, "unavailable") \
+    X(OTHER, "other")
+
+/* The sentinel's judgement of the database, worst last but for unknown. */
+#define DB_STATE_LIST(X)      \
+    X(UNKNOWN, "unknown")     \
+    X(UP, "up")               \
+    X(SLOW, "slow")           \
+    X(LOCKED, "locked")       \
+    X(FULL, "full")           \
+    X(READ_ONLY, "read_only") \
+    X(MOVED, "moved")         \
+    X(REPLACED, "replaced")   \
+    X(CORRUPT, "corrupt")     \
+    X(DOWN, "down")
+
+/* The lifecycle of a slot (supervisor/lifecycle.c). */
+#define SLOT_STATE_LIST(X)  \
+    X(EMPTY, "empty")       \
+    X(STARTING, "starting") \
+    X(READY, "ready")       \
+    X(DEGRADED, "degraded") \
+    X(DRAINING, "draining") \
+    X(KILLING, "killing")   \
+    X(DEAD, "dead")         \
+    X(BACKOFF, "backoff")   \
+    X(QUARANTINED, "quarantined")
+
+/* Why a child died (supervisor/obituary.c). */
+#define DEATH_LIST(X)                     \
+    X(CLEAN, "clean")                     \
+    X(KILLED, "killed")                   \
+    X(SIGNAL, "signal")                   \
+    X(CORE, "core")                       \
+    X(ERROR, "error")                     \
+    X(OOM, "oom")                         \
+    X(HUNG, "hung")                       \
+    X(SANDBOX, "sandbox")                 \
+    X(FAILED_TO_START, "failed_to_start") \
+    X(GATE, "gate")                       \
+    X(LOCAL_DB_FAULT, "local_db_fault")
+
+/* Why a slot was filled again: the death before it, or somebody asked. */
+#define RESTART_REASON_LIST(X) \
+    DEATH_LIST(X)              \
+    X(RELOAD, "reload")        \
+    X(OPERATOR, "operator")
+
+#define ATTEMPT_LIST(X) X(FIRST, "0") X(SECOND, "1") X(THIRD, "2") X(MORE, "3+")
+
+/* Why a compartment, the door or the fence refused. */
+#define REFUSAL_LIST(X)     \
+    X(FULL, "full")         \
+    X(WAITED, "waited")     \
+    X(DEADLINE, "deadline") \
+    X(DATABASE, "database") \
+    X(DRAINING, "draining")
+
+#define EVENT_LIST(X)                           \
+    X(SUPERVISOR_STARTED, "supervisor_started") \
+    X(WORKER_STARTED, "worker_started")         \
+    X(WORKER_READY, "worker_ready")             \
+    X(WORKER_STOPPED, "worker_stopped")         \
+    X(WORKER_DIED, "worker_died")               \
+    X(WORKER_HUNG, "worker_hung")               \
+    X(WORKER_RESTARTED, "worker_restarted")     \
+    X(WORKER_QUARANTINED, "worker_quarantined") \
+    X(WORKER_DEGRADED, "worker_degraded")       \
+    X(WORKER_RECOVERED, "worker_recovered")     \
+    X(DB_UNAVAILABLE, "db_unavailable")         \
+    X(DB_RECOVERED, "db_recovered")             \
+    X(DRAIN, "drain")                           \
+    X(RELOAD, "reload")                         \
+    X(GATE_RESET, "gate_reset")                 \
+    X(UNKILLABLE, "unkillable")                 \
+    X(PAUSED, "supervisor_paused")              \
+    X(NOTE, "note")
+
+#define X(id, name) CLASS_##id,
+enum request_class { CLASS_LIST(X) CLASS_COUNT };
+#undef X
+#define X(id, class, method, route) ENDPOINT_##id,
+enum endpoint { ENDPOINT_LIST(X) ENDPOINT_COUNT };
+#undef X
+#define X(code) STATUS_##code,
+enum status_index { STATUS_LIST(X) STATUS_COUNT };
+#undef X
+#define X(id, name) STAGE_##id,
+enum stage { STAGE_LIST(X) STAGE_COUNT };
+#undef X
+#define X(id, name) DB_OP_##id,
+enum db_op { DB_OP_LIST(X) DB_OP_COUNT };
+#undef X
+#define X(id, name) DB_CODE_##id,
+enum db_code { DB_CODE_LIST(X) DB_CODE_COUNT };
+#undef X
+#define X(id, name) DB_STATE_##id,
+enum db_state { DB_STATE_LIST(X) DB_STATE_COUNT };
+#undef X
+#define X(id, name) SLOT_##id,
+enum slot_state { SLOT_STATE_LIST(X) SLOT_STATE_COUNT };
+#undef X
+#define X(id, name) DEATH_##id,
+enum death_class { DEATH_LIST(X) DEATH_COUNT };
+#undef X
+#define X(id, name) RESTART_##id,
+enum restart_reason { RESTART_REASON_LIST(X) RESTART_REASON_COUNT };
+#undef X
+#define X(id, name) ATTEMPT_##id,
+enum attempt { ATTEMPT_LIST(X) ATTEMPT_COUNT };
+#undef X
+#define X(id, name) REFUSAL_##id,
+enum refusal { REFUSAL_LIST(X) REFUSAL_COUNT };
+#undef X
+#define X(id, name) EVENT_##id,
+enum event_type { EVENT_LIST(X) EVENT_COUNT };
+#undef X
+
+/* Names; "?" for a number that is none of the list (it may come from a corrupt page). */
+const char *class_name(unsigned value);
+const char *stage_name(unsigned value);
+const char *db_op_name(unsigned value);
+const char *db_code_name(unsigned value);
+const char *db_state_name(unsigned value);
+const char *slot_state_name(unsigned value);
+const char *death_name(unsigned value);
+const char *restart_reason_name(unsigned value);
+const char *attempt_name(unsigned value);
+const char *refusal_name(unsigned value);
+const char *event_name(unsigned value);
+
+/* An endpoint's method, route template and class. */
+const char *endpoint_method(unsigned endpoint);
+const char *endpoint_route(unsigned endpoint);
+enum request_class endpoint_class(unsigned endpoint);
+
+/* The HTTP status at an index, and the index of a status (STATUS_0 when it is not in the list). */
+unsigned status_code(unsigned index);
+enum status_index status_index(unsigned code);
+
+#endif

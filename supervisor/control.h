@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control socket: a unix stream socket only this account and root may use. A client sends one
+ * line, gets one JSON line, and is closed:
+ *   region              the answer carries a read-only descriptor of the region (SCM_RIGHTS)
+ *   restart N, drain N  one worker slot
+ *   reload, stop        the service
+ */
+#ifndef BULKHEAD_CONTROL_H
+#define BULKHEAD_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONTROL_CLIENTS_MAX 8
+
+struct supervisor;
+
+struct control_client {
+    int fd; /* -1: free */
+    uint64_t since_ns;
+    size_t length;
+    char line[128];
+};
+
+struct control {
+    int fd;
+    char path[108];
+    struct control_client client[CONTROL_CLIENTS_MAX];
+};
+
+/* Make the socket. 0, or an exit code with one line in error. */
+int control_open(struct control *control, const char *runtime_dir, char *error, size_t error_size);
+
+/* Somebody connects; a client has sent something. */
+void control_accept(struct supervisor *supervisor);
+void control_read(struct supervisor *supervisor, unsigned client);
+
+/* Forget clients that say nothing for 2 s. */
+void control_expire(struct supervisor *supervisor, uint64_t now_ns);
+
+void control_close(struct control *control);
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/slots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/backoff.h"
+#include "common/check.h"
+#include "common/clock.h"
+#include "supervisor/journal.h"
+#include "supervisor/loop.h"
+#include "supervisor/obituary.h"
+#include "supervisor/spawn.h"
+#include "supervisor/supervisor.h"
+
+#define KILL_LIMIT_NS   (5 * NS_PER_S)
+#define DRAIN_MARGIN_NS NS_PER_S /* the child's own limit comes first */
+
+/* A batch holds the gate for a quarter of a second at most. */
+#define GATE_PATIENCE_NS   (500 * NS_PER_MS) /* with a holder that shows no life */
+#define GATE_HELD_LIMIT_NS (5 * NS_PER_S)    /* with one that does */
+
+bool slot_is_alive(const struct slot_record *record)
+{
+    return record->pid > 0;
+}
+
+static void enter(struct slot_record *record, enum slot_state state, uint64_t now_ns)
+{
+    if (state == record->state)
+        return;
+    record->state = state;
+    record->since_ns = now_ns;
+    record->since_wall_us = clock_wall_us();
+    switch (state) {
+    case SLOT_STARTING:
+        record->deadline_ns = now_ns + roster[record->kind].start_s * NS_PER_S;
+        break;
+    case SLOT_DRAINING:
+        record->deadline_ns = now_ns + record->drain_ns + DRAIN_MARGIN_NS;
+        break;
+    case SLOT_KILLING:
+        record->deadline_ns = now_ns + KILL_LIMIT_NS;
+        break;
+    case SLOT_BACKOFF:
+    case SLOT_QUARANTINED:
+        break; /* set by the policy */
+    default:
+        record->deadline_ns = 0;
+        break;
+    }
+}
+
+static void spawn(struct supervisor *supervisor, struct slot_record *record)
+{
+    const struct roster_entry *kind = &roster[record->kind];
+    bool again = record->generation > 0;
+    record->served = record->asked = record->exited = false;
+    record->killed_as = DEATH_CLEAN;
+    record->round = supervisor->reload.round;
+    record->drain_ns = supervisor->config.drain_timeout_s * NS_PER_S;
+    atomic_store(&supervisor->region->board.words.order[record->index], ORDER_RUN);
+    int error = spawn_child(supervisor, record);
+    if (error) { /* buried like any other failure to start */
+        record->exited = true;
+        record->wait_code = 0;
+        record->wait_status = -error;
+        return;
+    }
+    loop_watch(supervisor, record->pid_fd, LOOP_CHILD, record->index);
+    if (kind->serves && again) {
+        supervisor->board.metrics.worker_restarts[record->index][record->fill_reason]++;
+        record->restarts++;
+    }
+    record->last_event_id =
+        journal(supervisor, again ? EVENT_WORKER_RESTARTED : EVENT_WORKER_STARTED, record,
+                record->last_event_id, "started as generation %u", record->generation);
+}
+
+void slot_reap(struct slot_record *record)
+{
+    siginfo_t info = {0};
+    if (record->pid <= 0 || record->exited)
+        return;
+    int failed = waitid(P_PID, (id_t)record->pid, &info, WEXITED | WNOHANG);
+    if (failed && errno == ECHILD) { /* gone, and somebody else took its end */
+        record->exited = true;
+        record->wait_code = CLD_EXITED;
+        record->wait_status = 0;
+    } else if (!failed && info.si_pid != 0) {
+        record->exited = true;
+        record->wait_code = info.si_code;
+        record->wait_status = info.si_status;
+    }
+}
+
+static void send_signal(const struct slot_record *record, int number)
+{
+    if (record->pid <= 0 || record->exited)
+        return;
+    if (record->pid_fd < 0 || pidfd_send_signal(record->pid_fd, number, NULL, 0) < 0)
+        kill(record->pid, number); /* not reaped yet, so the number is still its own */
+}
+
+static void announce(struct supervisor *supervisor, struct slot_record *record, bool ready,
+                     uint64_t now_ns)
+{
+    if (!record->served)
+        journal(supervisor, EVENT_WORKER_READY, record, record->last_event_id, "%s after %.0f ms",
+                ready ? "ready" : "degraded",
+                (double)(now_ns - record->spawned_ns) / (double)NS_PER_MS);
+    else
+        journal(supervisor, ready ? EVENT_WORKER_RECOVERED : EVENT_WORKER_DEGRADED, record,
+                supervisor->db_event_id, "%s",
+                ready ? "serves all again" : "refuses what needs the database");
+    record->served = true;
+}
+
+/* The kernel counts the processes it killed for memory; did it kill one since we last looked? */
+bool slot_count_oom_kills(struct supervisor *supervisor)
+{
+    char text[16384];
+    int fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    const char *row = strstr(text, "\noom_kill ");
+    uint64_t kills = row ? strtoull(row + 10, NULL, 10) : supervisor->oom_kills;
+    bool more = kills > supervisor->oom_kills;
+    supervisor->oom_kills = kills;
+    return more;
+}
+
+static void bury(struct supervisor *supervisor, struct slot_record *record, uint64_t now_ns)
+{
+    const struct slot *slot = region_slot(supervisor->region, record->index);
+    bool killed = record->wait_code == CLD_KILLED && record->wait_status == SIGKILL;
+    struct end end = {.wait_code = record->wait_code,
+                      .wait_status = record->wait_status,
+                      .served = record->served,
+                      .asked = record->asked,
+                      .once = roster[record->kind].once,
+                      .oom = killed && slot_count_oom_kills(supervisor),
+                      .killed_as = record->killed_as};
+    enum death_class death = obituary_class(&end);
+    char manner[64], requests[100] = "", words[256] = "";
+    unsigned lost = 0;
+    obituary_manner(&end, manner, sizeof manner);
+    bool spoke = record->pid > 0 && atomic_load(&slot->generation) == record->generation;
+    if (spoke && roster[record->kind].serves)
+        lost = obituary_requests(slot, requests, sizeof requests);
+    if (spoke && end.wait_code == CLD_EXITED && end.wait_status != 0) {
+        memcpy(words, slot->last_words, sizeof words - 1);
+        for (char *c = words; *c; c++)
+            *c = *c >= ' ' && *c <= '~' ? *c : '?';
+    }
+    record->last_event_id =
+        journal(supervisor, death == DEATH_CLEAN ? EVENT_WORKER_STOPPED : EVENT_WORKER_DIED, record,
+                record->last_event_id, "%s after %.1f s (%s)%s%.70s%s%.70s", manner,
+                (double)(now_ns - record->spawned_ns) / (double)NS_PER_S, death_name(death),
+                lost ? "; lost: " : "", requests, words[0] ? ": " : "", words);
+    if (roster[record->kind].serves) {
+        supervisor->board.metrics.worker_deaths[death][0]++;
+        supervisor->board.metrics.requests_lost[0][0] += lost;
+    } else if (!roster[record->kind].once) {
+        supervisor->board.metrics.helper_deaths[death][0]++;
+    }
+    record->last_death = death;
+    if (!record->asked)
+        record->fill_reason = (enum restart_reason)death; /* the list begins with the deaths */
+    if (record->pid_fd >= 0) {
+        /* A child between fork and exec still has it: closing alone would leave it in epoll. */
+        epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_DEL, record->pid_fd, NULL);
+        close(record->pid_fd);
+    }
+    record->pid_fd = -1;
+    record->pid = 0;
+    record->exited = false;
+}
+
+static void act(struct supervisor *supervisor, struct slot_record *record, enum life_action action,
+                uint64_t now_ns)
+{
+    switch (action) {
+    case ACT_SPAWN:
+        spawn(supervisor, record);
+        break;
+    case ACT_ANNOUNCE_READY:
+    case ACT_ANNOUNCE_DEGRADED:
+        announce(supervisor, record, action == ACT_ANNOUNCE_READY, now_ns);
+        break;
+    case ACT_TERM:
+        record->asked = true;
+        send_signal(record, SIGTERM);
+        break;
+    case ACT_KILL:
+        record->asked |= record->killed_as == DEATH_CLEAN;
+        record->kill_sent = !(record->killed_as == DEATH_HUNG && supervisor->config.cores);
+        send_signal(record, record->kill_sent ? SIGKILL : SIGABRT);
+        break;
+    case ACT_BURY:
+        bury(supervisor, record, now_ns);
+        break;
+    case ACT_UNKILLABLE:
+        send_signal(record, SIGKILL);
+        record->deadline_ns = now_ns + 2 * KILL_LIMIT_NS;
+        if (!record->kill_sent) { /* SIGABRT, for a core, was not enough */
+            record->kill_sent = true;
+            break;
+        }
+        journal(supervisor, EVENT_UNKILLABLE, record, record->last_event_id,
+                "does not die of SIGKILL: a system call hangs in the kernel");
+        break;
+    default:
+        break;
+    }
+}
+
+void slot_take(struct supervisor *supervisor, struct slot_record *record, enum life_event event,
+               uint64_t now_ns)
+{
+    struct life_step step = lifecycle_step(record->state, event);
+    enter(record, step.next, now_ns);
+    act(supervisor, record, step.action, now_ns);
+}
+
+void slot_drain(struct supervisor *supervisor, struct slot_record *record, unsigned order,
+                uint64_t now_ns)
+{
+    atomic_store(&supervisor->region->board.words.order[record->index], order);
+    record->wanted = false;
+    slot_take(supervisor, record, LIFE_ASKED_TO_DRAIN, now_ns);
+}
+
+/* What becomes of a dead slot that is wanted. */
+static void judge(struct supervisor *supervisor, struct slot_record *record, uint64_t now_ns)
+{
+    const struct restart_settings settings = {
+        .max_deaths = (unsigned)supervisor->config.restart_max_deaths,
+        .window_ns = supervisor->config.restart_window_s * NS_PER_S};
+    struct restart_decision decision =
+        restart_decide(&record->record, &settings, record->last_death, now_ns - record->spawned_ns,
+                       now_ns, random_next(&supervisor->random_state));
+    uint64_t fork_ns =
+        decision.verdict == RESTART_VERDICT_NOW ? fork_budget_take(&supervisor->forks, now_ns) : 0;
+    if (fork_ns) /* a hail of deaths: the fleet waits its turn */
+        decision = (struct restart_decision){RESTART_VERDICT_WAIT, fork_ns};
+    record->deadline_ns = decision.until_ns;
+    double wait_s = (double)(decision.until_ns - now_ns) / (double)NS_PER_S;
+    switch (decision.verdict) {
+    case RESTART_VERDICT_NOW:
+        slot_take(supervisor, record, LIFE_RESTART, now_ns);
+        break;
+    case RESTART_VERDICT_WAIT:
+        slot_take(supervisor, record, LIFE_WAIT, now_ns);
+        break;
+    case RESTART_VERDICT_QUARANTINE:
+        record->last_event_id =
+            journal(supervisor, EVENT_WORKER_QUARANTINED, record, record->last_event_id,
+                    "died more than %u times in %u s: left alone for %.0f s", settings.max_deaths,
+                    (unsigned)supervisor->config.restart_window_s, wait_s);
+        slot_take(supervisor, record, LIFE_QUARANTINE, now_ns);
+        break;
+    }
+}
+
+void slot_settle(struct supervisor *supervisor, struct slot_record *record, uint64_t now_ns)
+{
+    if (record->exited)
+        slot_take(supervisor, record, LIFE_EXITED, now_ns);
+    if (record->state != SLOT_DEAD)
+        return;
+    if (record->wanted && !roster[record->kind].once && supervisor->life != LIFE_STOPPING)
+        judge(supervisor, record, now_ns);
+    else
+        slot_take(supervisor, record, LIFE_LEAVE_EMPTY, now_ns);
+}
+
+/* Stages in which a thread waits for its client: never evidence against the worker. */
+static bool waits_for_peer(unsigned stage)
+{
+    return stage == STAGE_IDLE || stage == STAGE_BETWEEN || stage == STAGE_READ_HEADER ||
+           stage == STAGE_READ_BODY || stage == STAGE_WRITE_RESPONSE;
+}
+
+static bool somebody_commits(const struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        if (slot_is_alive(&supervisor->slots[i]) &&
+            atomic_load_explicit(&region_slot(supervisor->region, i)->gate_stage,
+                                 memory_order_relaxed) == GATE_IN_COMMIT)
+            return true;
+    return false;
+}
+
+/* A thread 2 s beyond the deadline of its own request, for a reason of its own. */
+static bool has_stuck_thread(const struct supervisor *supervisor, const struct slot *slot,
+                             uint64_t now_ns, unsigned *stage)
+{
+    for (unsigned i = 0; i < CELLS_MAX; i++) {
+        const struct thread_cell *cell = &slot->cell[i];
+        uint64_t deadline = atomic_load_explicit(&cell->deadline_ns, memory_order_relaxed);
+        *stage = atomic_load_explicit(&cell->stage, memory_order_relaxed);
+        if (!atomic_load_explicit(&cell->in_request, memory_order_relaxed) ||
+            *stage >= STAGE_COUNT || waits_for_peer(*stage) || deadline == 0 ||
+            now_ns < deadline + 2 * NS_PER_S || now_ns > deadline + 3600 * NS_PER_S)
+            continue;
+        bool database = *stage == STAGE_GATE || *stage == STAGE_DB || *stage == STAGE_COMMIT;
+        if (database &&
+            (supervisor->verdict.state != DB_STATE_UP ||
+             now_ns < supervisor->verdict.since_ns + 2 * NS_PER_S || somebody_commits(supervisor)))
+            continue; /* the stall is everybody's, or just over */
+        return true;
+    }
+    return false;
+}
+
+/* Age of a time a child wrote; one in the future is none of its own: as old as can be. */
+static uint64_t age_of(uint64_t then_ns, uint64_t now_ns)
+{
+    if (then_ns > now_ns + NS_PER_S)
+        return UINT64_MAX;
+    return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
+static void check_hang(struct supervisor *supervisor, struct slot_record *record,
+                       const struct slot *slot, uint64_t now_ns)
+{
+    const struct roster_entry *kind = &roster[record->kind];
+    uint64_t beat_ns = atomic_load_explicit(&slot->heartbeat_ns, memory_order_relaxed);
+    unsigned gate = atomic_load_explicit(&slot->gate_stage, memory_order_relaxed), stage = 0;
+    uint64_t gate_ns = atomic_load_explicit(&slot->gate_since_ns, memory_order_relaxed);
+    uint64_t age_ns = age_of(beat_ns, now_ns), held_ns = age_of(gate_ns, now_ns);
+    bool holds_gate = gate == GATE_HOLDING || gate == GATE_IN_COMMIT;
+    uint64_t limit_ns =
+        (kind->hang_s ? kind->hang_s : supervisor->config.hang_timeout_s) * NS_PER_S;
+    /* Who holds the gate holds up every writer: much less patience, but a commit that waits for
+     * the disk with a beating heart is not this case. */
+    bool stale = age_ns > limit_ns || (kind->serves && holds_gate && age_ns > GATE_PATIENCE_NS &&
+                                       held_ns > GATE_PATIENCE_NS);
+    bool stuck = kind->serves && has_stuck_thread(supervisor, slot, now_ns, &stage);
+    if (kind->serves && gate == GATE_HOLDING && held_ns > GATE_HELD_LIMIT_NS) {
+        stuck = true; /* a thread that will not let go, though the heart beats */
+        stage = STAGE_GATE;
+    }
+    if (!stale && !stuck)
+        return;
+    record->killed_as = DEATH_HUNG;
+    if (stale)
+        record->last_event_id =
+            journal(supervisor, EVENT_WORKER_HUNG, record, record->last_event_id,
+                    "has shown no life for %.1f s%s", (double)age_ns / (double)NS_PER_S,
+                    holds_gate ? " while holding the gate" : "");
+    else
+        record->last_event_id =
+            journal(supervisor, EVENT_WORKER_HUNG, record, record->last_event_id,
+                    "has a thread stuck in %s beyond its deadline", stage_name(stage));
+    slot_take(supervisor, record, LIFE_HUNG, now_ns);
+}
+
+void slot_listen(struct supervisor *supervisor, struct slot_record *record, uint64_t now_ns)
+{
+    const struct slot *slot = region_slot(supervisor->region, record->index);
+    if (!slot_is_alive(record) || record->exited ||
+        atomic_load_explicit(&slot->generation, memory_order_acquire) != record->generation)
+        return; /* still the words of the process before */
+    unsigned phase = atomic_load_explicit(&slot->phase, memory_order_relaxed);
+    if (phase == PHASE_READY && record->state != SLOT_READY)
+        slot_take(supervisor, record, LIFE_SAID_READY, now_ns);
+    else if (phase == PHASE_DEGRADED && record->state != SLOT_DEGRADED)
+        slot_take(supervisor, record, LIFE_SAID_DEGRADED, now_ns);
+    if (record->state != SLOT_KILLING && record->state != SLOT_STARTING &&
+        now_ns >= supervisor->trust_heartbeats_ns)
+        check_hang(supervisor, record, slot, now_ns);
+}

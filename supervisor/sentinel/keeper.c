@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The keeper: the only process that checkpoints, and only while it holds the gate. SQLite before
+ * 3.51.3 can corrupt a database when one process restarts the -wal while another checkpoints on a
+ * stale index; behind the gate that cannot happen (docs/architecture.md, "The database").
+ * It also purges what is old. Every hold of the gate is short, because all writers wait behind it.
+ * It does nothing while the board says that app.db is not to be written.
+ */
+#include "supervisor/sentinel/keeper.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/clock.h"
+#include "common/db/gate.h"
+#include "common/exit_codes.h"
+#include "common/log.h"
+#include "supervisor/sentinel/modes.h"
+
+#define STEP_EVERY_NS      NS_PER_S
+#define SOON_NS            (200 * NS_PER_MS) /* the next try when the -wal is above wal.soft */
+#define GATE_LIMIT_NS      (100 * NS_PER_MS)
+#define BUSY_LIMIT_NS      (20 * NS_PER_MS)
+#define RESCUE_LIMIT_NS    (300 * NS_PER_MS)
+#define WAL_WORTH_IT_BYTES (UINT64_C(1) << 20) /* below, emptying it costs more than it saves */
+#define BYTES_PER_MIB      (UINT64_C(1) << 20)
+
+static uint64_t wal_bytes(const struct keeper *keeper)
+{
+    struct stat status;
+    if (stat(keeper->handle.paths.file[DB_FILE_WAL], &status) < 0)
+        return 0;
+    return (uint64_t)status.st_size;
+}
+
+bool keeper_enter_gate(struct keeper *keeper)
+{
+    struct child *child = keeper->handle.child;
+    uint64_t start_ns = clock_now_ns();
+    int taken = gate_lock(&child->region->gate, child->slot, start_ns + GATE_LIMIT_NS);
+    histogram_record(&child->slot->metrics.db_lock_wait[0],
+                     (clock_now_ns() - start_ns) / NS_PER_US);
+    if (taken < 0)
+        return false;
+    if (taken == 1)
+        counter_increment(&child->slot->metrics.gate_owner_died[0][0]);
+    /* Only the holder can be sure: nobody else changes files behind the gate. */
+    if (db_identity_check(&keeper->handle.paths, &keeper->board.identity) == IDENTITY_SAME) {
+        keeper->handle.busy_until_ns = clock_now_ns() + BUSY_LIMIT_NS;
+        return true;
+    }
+    handle_count(&keeper->handle, DB_OP_IDENTITY, DB_CODE_IDENTITY, clock_now_ns());
+    keeper_leave_gate(keeper);
+    return false;
+}
+
+void keeper_leave_gate(struct keeper *keeper)
+{
+    gate_unlock(&keeper->handle.child->region->gate, keeper->handle.child->slot);
+}
+
+/* Move the -wal into app.db and empty it. The gate is held. */
+static enum db_code checkpoint(struct keeper *keeper)
+{
+    uint64_t start_ns = clock_now_ns();
+    /* It fsyncs: to whoever measures how long the gate is held this is a commit. */
+    gate_mark_commit(keeper->handle.child->slot);
+    enum db_code code = db_code_of(sqlite3_wal_checkpoint_v2(
+        keeper->handle.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+    /* BUSY: a reader still needs the -wal. What it does not need was moved; no error. */
+    handle_count(&keeper->handle, DB_OP_CHECKPOINT, code == DB_CODE_BUSY ? DB_CODE_OK : code,
+                 start_ns);
+    return code;
+}
+
+/* A connection that met one of these may know less than the file. */
+static void close_when_spoilt(struct keeper *keeper, enum db_code code)
+{
+    if (code == DB_CODE_OK || code == DB_CODE_BUSY || code == DB_CODE_FULL)
+        return;
+    log_warning("checkpoint_failed", "the write-ahead log could not be emptied: %s (%s)",
+                db_code_name(code), sqlite3_errmsg(keeper->handle.db));
+    handle_close(&keeper->handle);
+}
+
+static void try_checkpoint(struct keeper *keeper, uint64_t now_ns)
+{
+    uint64_t bytes = wal_bytes(keeper);
+    bool urgent = bytes > keeper->handle.child->config.wal_soft_mib * BYTES_PER_MIB;
+    if (bytes < WAL_WORTH_IT_BYTES || now_ns < keeper->next_checkpoint_ns ||
+        (!urgent && now_ns < keeper->next_step_ns))
+        return;
+    keeper->next_checkpoint_ns = now_ns + SOON_NS;
+    if (!keeper_enter_gate(keeper))
+        return;
+    enum db_code code = checkpoint(keeper);
+    keeper_leave_gate(keeper);
+    /* A reader that pins the -wal will not let go within a moment; writers wait for every try. */
+    if (code != DB_CODE_OK)
+        keeper->next_checkpoint_ns = now_ns + STEP_EVERY_NS;
+    close_when_spoilt(keeper, code);
+}
+
+/* Somebody took away -wal or -shm: their content lives on in the connections that have them open,
+ * and a connection opened anew would not find what is not checkpointed. So before this one is let
+ * go of, it moves into app.db what only it and its siblings still see. The fence is up: nobody
+ * writes. (Not when app.db itself is another file: then there is nothing to save it into.) */
+static void save_what_only_we_see(struct keeper *keeper)
+{
+    struct handle *handle = &keeper->handle;
+    struct child *child = handle->child;
+    if (!handle->db || db_identity_check(&handle->paths, &handle->opened) != IDENTITY_SIDECAR)
+        return;
+    uint64_t limit_ns = clock_now_ns() + RESCUE_LIMIT_NS;
+    if (gate_lock(&child->region->gate, child->slot, limit_ns) < 0) {
+        log_error("sidecar_lost", "the write gate is held; what was in app.db-wal is not saved");
+        return;
+    }
+    handle->busy_until_ns = limit_ns;
+    enum db_code code = checkpoint(keeper);
+    keeper_leave_gate(keeper);
+    if (code == DB_CODE_OK)
+        child_report(child, EVENT_NOTE, "app.db-wal or -shm was taken away; its content was saved");
+    else
+        child_report(child, EVENT_NOTE, "app.db-wal or -shm was taken away; not all was saved: %s",
+                     db_code_name(code));
+}
+
+/* Whether app.db may be touched, with the connection open. */
+static bool is_allowed(struct keeper *keeper, uint64_t now_ns)
+{
+    struct region *region = keeper->handle.child->region;
+    struct db_error error;
+    if (!atomic_load(&region->board.words.db_writable))
+        return false;
+    if (!region_read_board(region, &keeper->board) ||
+        keeper->board.identity.inode[DB_FILE_MAIN] == 0)
+        return false;
+    if (keeper->handle.db)
+        return true;
+    if (now_ns < keeper->next_open_ns)
+        return false;
+    keeper->next_open_ns = now_ns + STEP_EVERY_NS;
+    if (handle_open(&keeper->handle, &keeper->board.identity, &error) == 0)
+        return true;
+    log_warning("keeper_waits", "%s", error.text);
+    return false;
+}
+
+static void keep(struct keeper *keeper)
+{
+    uint64_t now_ns = clock_now_ns();
+    if (handle_is_outdated(&keeper->handle)) {
+        save_what_only_we_see(keeper);
+        handle_renew(&keeper->handle);
+    }
+    if (!is_allowed(keeper, now_ns))
+        return;
+    try_checkpoint(keeper, now_ns);
+    if (now_ns < keeper->next_step_ns)
+        return;
+    keeper->next_step_ns = now_ns + STEP_EVERY_NS;
+    if (keeper->handle.db)
+        keeper_purge(keeper);
+}
+
+int keeper_run(int argc, char **argv)
+{
+    static struct child child;
+    static struct keeper keeper;
+    child_enter(&child, "keeper", argc, argv);
+    handle_init(&keeper.handle, &child);
+    keep(&keeper);
+    child_set_phase(&child, PHASE_READY);
+    while (!child_wait(&child) && !child_is_orphan(&child))
+        keep(&keeper);
+    handle_close(&keeper.handle);
+    return EXIT_ASKED;
+}

@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: MIT */
+/* Set-up creates only where nothing was, and leaves every doubt to a person; --check changes
+ * nothing at all. */
+#include "tests/unit/sentinel_child.h"
+
+#include <sqlite3.h>
+#include <sys/resource.h>
+
+#include "common/crypto/key_file.h"
+#include "common/crypto/password.h"
+#include "common/exit_codes.h"
+#include "supervisor/sentinel/setup.h"
+
+/* ---- what is in the directory ------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static unsigned list_files(char names[32][64])
+{
+    unsigned count = 0;
+    DIR *listing = opendir(fleet.data_dir);
+    const struct dirent *entry;
+    assert_non_null(listing);
+    while ((entry = readdir(listing)))
+        if (entry->d_name[0] != '.' && count < 32)
+            snprintf(names[count++], 64, "%.63s", entry->d_name);
+    closedir(listing);
+    qsort(names, count, sizeof names[0], by_name);
+    return count;
+}
+
+static void assert_files(const char *expected)
+{
+    char names[32][64], all[1024] = "";
+    unsigned count = list_files(names);
+    for (unsigned i = 0; i < count; i++) {
+        strcat(all, i ? " " : "");
+        strcat(all, names[i]);
+    }
+    assert_string_equal(all, expected);
+}
+
+/* Names, inodes and bytes of everything in the directory (FNV-1a); -shm changes with every opening
+ * by SQLite, so its bytes can be left out. */
+static uint64_t fingerprint_with(bool shm_bytes)
+{
+    static char data[1 << 20];
+    char names[32][64], path[128];
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    unsigned count = list_files(names);
+    for (unsigned i = 0; i < count; i++) {
+        struct stat status;
+        in_data_dir(path, names[i]);
+        assert_int_equal(lstat(path, &status), 0);
+        size_t length = get_file(path, data, sizeof data);
+        for (const char *c = names[i]; *c; c++)
+            hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+        hash = (hash ^ status.st_ino) * UINT64_C(0x100000001b3);
+        if (!shm_bytes && strstr(names[i], "-shm"))
+            length = 0;
+        for (size_t b = 0; b < length; b++)
+            hash = (hash ^ (unsigned char)data[b]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static uint64_t fingerprint(void)
+{
+    return fingerprint_with(true);
+}
+
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void ask_text(const char *path, const char *sql, char *out, size_t size)
+{
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    int persist = 1;
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    snprintf(out, size, "%s", (const char *)sqlite3_column_text(statement, 0));
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+}
+
+#define ALL_FILES "app.db app.db-shm app.db-wal app.id jwt.key"
+
+/* ---- creating ----------------------------------------------------------------------------- */
+
+static void an_empty_directory_gets_everything(void **state)
+{
+    (void)state;
+    char id[64], in_meta[64], names[32][64], path[128], error[256], mode[16];
+    struct key_file keys;
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    assert_files(ALL_FILES);
+    get_file(fleet.paths.app_id, id, sizeof id);
+    ask_text(fleet.paths.file[DB_FILE_MAIN], "SELECT value FROM meta WHERE key = 'app_id'", in_meta,
+             sizeof in_meta);
+    assert_int_equal(strlen(in_meta), 36);
+    assert_memory_equal(id, in_meta, 36);
+    ask_text(fleet.paths.file[DB_FILE_MAIN], "PRAGMA journal_mode", mode, sizeof mode);
+    assert_string_equal(mode, "wal");
+    assert_int_equal(key_file_read(fleet.data_dir, &keys, error, sizeof error), 0);
+    for (unsigned i = list_files(names); i-- > 0;) {
+        struct stat status;
+        in_data_dir(path, names[i]);
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_mode & 0777, 0600);
+    }
+}
+
+static void a_second_run_changes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    uint64_t before = fingerprint_with(false);
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    assert_files(ALL_FILES);
+    assert_true(fingerprint_with(false) == before);
+}
+
+static void small_files_only(void)
+{
+    struct rlimit size = {20000, 20000};
+    signal(SIGXFSZ, SIG_IGN); /* writes beyond fail like those to a full disk */
+    setrlimit(RLIMIT_FSIZE, &size);
+}
+
+static void a_failure_leaves_nothing_half_made(void **state)
+{
+    (void)state;
+    child_start(SETUP_SLOT, "--setup", NULL, getpid(), small_files_only);
+    assert_int_equal(child_wait_exit(), EXIT_TEMPORARY);
+    assert_non_null(strstr(last_words(SETUP_SLOT), "app.db"));
+    assert_files("");
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    assert_files(ALL_FILES);
+}
+
+static void leftovers_of_a_killed_run_are_no_trap(void **state)
+{
+    (void)state;
+    char path[128];
+    static const char *const names[] = {"app.db.new", "app.db.new-wal", "app.db.new-shm",
+                                        "app.id.new"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        in_data_dir(path, names[i]);
+        put_file(path, "half", 4);
+    }
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    assert_files(ALL_FILES);
+}
+
+static void a_link_to_the_directory_is_followed(void **state)
+{
+    (void)state;
+    char link_path[80];
+    snprintf(link_path, sizeof link_path, "%s.link", fleet.data_dir);
+    assert_int_equal(symlink(fleet.data_dir, link_path), 0);
+    snprintf(fleet.region->header.data_dir, sizeof fleet.region->header.data_dir, "%s", link_path);
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    unlink(link_path);
+    assert_files(ALL_FILES);
+}
+
+/* ---- leaving alone ------------------------------------------------------------------------ */
+
+static void a_database_that_was_here_is_not_replaced_by_an_empty_one(void **state)
+{
+    (void)state;
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    unlink(fleet.paths.file[DB_FILE_MAIN]);
+    assert_int_equal(run_setup("--demo"), EXIT_ASKED);
+    assert_files("app.db-shm app.db-wal app.id jwt.key");
+    unlink(fleet.paths.file[DB_FILE_WAL]);
+    unlink(fleet.paths.file[DB_FILE_SHM]);
+    assert_int_equal(run_setup("--demo"), EXIT_ASKED);
+    assert_files("app.id jwt.key");
+}
+
+static void another_database_is_left_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    put_file(fleet.paths.app_id, "0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee\n", 37);
+    uint64_t before = fingerprint();
+    assert_int_equal(run_setup("--demo"), EXIT_ASKED);
+    assert_true(fingerprint() == before);
+}
+
+static void a_restored_copy_is_adopted(void **state)
+{
+    (void)state;
+    char id[64], again[64], copy[128];
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    get_file(fleet.paths.app_id, id, sizeof id);
+    /* VACUUM INTO makes a file that is not in WAL mode. */
+    in_data_dir(copy, "copy");
+    char sql[200];
+    snprintf(sql, sizeof sql, "VACUUM INTO '%s'", copy);
+    run_sql(fleet.paths.file[DB_FILE_MAIN], sql);
+    unlink(fleet.paths.file[DB_FILE_WAL]);
+    unlink(fleet.paths.file[DB_FILE_SHM]);
+    unlink(fleet.paths.app_id);
+    assert_int_equal(rename(copy, fleet.paths.file[DB_FILE_MAIN]), 0);
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    assert_files(ALL_FILES);
+    get_file(fleet.paths.app_id, again, sizeof again);
+    assert_string_equal(id, again);
+}
+
+static void sidecars_without_their_database_need_a_person(void **state)
+{
+    (void)state;
+    put_file(fleet.paths.file[DB_FILE_WAL], "frames", 6);
+    uint64_t before = fingerprint();
+    assert_int_equal(run_setup(NULL), EXIT_TEMPORARY);
+    assert_non_null(strstr(last_words(SETUP_SLOT), "app.db-wal"));
+    assert_true(fingerprint() == before);
+}
+
+/* Set-up over app.db as it is now: refused, and not a byte moved. */
+static void assert_refused(const char *cause)
+{
+    uint64_t before = fingerprint();
+    assert_int_equal(run_setup("--demo"), EXIT_TEMPORARY);
+    assert_non_null(strstr(last_words(SETUP_SLOT), "app.db"));
+    if (!strstr(last_words(SETUP_SLOT), cause))
+        fail_msg("\"%s\" does not say \"%s\"", last_words(SETUP_SLOT), cause);
+    assert_true(fingerprint() == before);
+}
+
+static void what_is_no_database_is_refused_and_kept(void **state)
+{
+    (void)state;
+    static char bytes[8192];
+    const char *main_file = fleet.paths.file[DB_FILE_MAIN];
+    put_file(main_file, bytes, 0);
+    assert_refused("empty");
+    memset(bytes, 'x', sizeof bytes);
+    put_file(main_file, bytes, sizeof bytes);
+    assert_refused("not a database");
+    put_file(main_file, bytes, 10);
+    assert_refused("not a database");
+    /* the same with an app.id: it was a database of ours once */
+    put_file(fleet.paths.app_id, "0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee\n", 37);
+    assert_refused("not a database");
+    unlink(main_file);
+    assert_int_equal(symlink("/etc/hostname", main_file), 0);
+    assert_refused("link");
+    unlink(main_file);
+    assert_int_equal(mkfifo(main_file, 0600), 0);
+    uint64_t start_ns = clock_now_ns();
+    assert_int_equal(run_setup(NULL), EXIT_TEMPORARY);
+    assert_true(clock_now_ns() - start_ns < 5 * NS_PER_S);
+}
+
+static void a_damaged_database_is_refused_and_kept(void **state)
+{
+    (void)state;
+    static char page[4096];
+    const char *main_file = fleet.paths.file[DB_FILE_MAIN];
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    /* The tree of tables, behind a header that is in order. */
+    memset(page, 0xa5, sizeof page);
+    int fd = open(main_file, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, page, 3900, 100), 3900);
+    close(fd);
+    assert_refused("malformed");
+    fd = open(main_file, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, page, 100, 0), 100);
+    close(fd);
+    assert_refused("not a database");
+}
+
+static void somebody_elses_database_is_refused_and_kept(void **state)
+{
+    (void)state;
+    const char *main_file = fleet.paths.file[DB_FILE_MAIN];
+    run_sql(main_file, "CREATE TABLE notes(text)");
+    assert_refused("another program");
+    unlink(main_file);
+    run_sql(main_file, "PRAGMA journal_mode = WAL; CREATE TABLE meta(key, value)");
+    assert_refused("another program");
+}
+
+static void a_database_of_a_newer_version_is_refused_and_kept(void **state)
+{
+    (void)state;
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    run_sql(fleet.paths.file[DB_FILE_MAIN], "PRAGMA user_version = 999");
+    assert_refused("version 999");
+}
+
+/* Every finding has one answer. */
+static void the_decision_is_pure(void **state)
+{
+    (void)state;
+    char why[200];
+    struct findings none = {.database = {.kind = INSPECT_ABSENT}};
+    assert_int_equal(setup_decide(&none, why, sizeof why), SETUP_CREATE);
+    struct findings only_shm = none;
+    only_shm.has_sidecar[DB_FILE_SHM] = true;
+    assert_int_equal(setup_decide(&only_shm, why, sizeof why), SETUP_REFUSE);
+    struct findings only_id = {.database = {.kind = INSPECT_ABSENT}, .has_id = true};
+    assert_int_equal(setup_decide(&only_id, why, sizeof why), SETUP_LEAVE);
+    struct findings unreadable = {.database = {.kind = INSPECT_UNREADABLE, .text = "x"}};
+    assert_int_equal(setup_decide(&unreadable, why, sizeof why), SETUP_REFUSE);
+    struct findings adopt = {.database = {.kind = INSPECT_OURS, .app_id = "a"}};
+    assert_int_equal(setup_decide(&adopt, why, sizeof why), SETUP_ADOPT);
+    struct findings empty_id = {.database = {.kind = INSPECT_OURS, .app_id = "a"}, .has_id = true};
+    assert_int_equal(setup_decide(&empty_id, why, sizeof why), SETUP_REFUSE);
+    struct findings keep = {
+        .database = {.kind = INSPECT_OURS, .app_id = "a"}, .has_id = true, .id = "a"};
+    assert_int_equal(setup_decide(&keep, why, sizeof why), SETUP_KEEP);
+    struct findings other = {
+        .database = {.kind = INSPECT_OURS, .app_id = "b"}, .has_id = true, .id = "a"};
+    assert_int_equal(setup_decide(&other, why, sizeof why), SETUP_LEAVE);
+}
+
+/* ---- the demo account --------------------------------------------------------------------- */
+
+static void read_demo(char text[128], char password[21])
+{
+    char path[128];
+    struct stat status;
+    in_data_dir(path, "demo.txt");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    get_file(path, text, 128);
+    assert_int_equal(sscanf(text, "username: demo\npassword: %20[^\n]", password), 1);
+    assert_int_equal(strlen(text), strlen("username: demo\npassword: \n") + 20);
+}
+
+static void demo_hash(char out[PASSWORD_HASH_SIZE])
+{
+    ask_text(fleet.paths.file[DB_FILE_MAIN], "SELECT password FROM users WHERE name = 'demo'", out,
+             PASSWORD_HASH_SIZE);
+}
+
+static void the_demo_account_works_and_is_kept(void **state)
+{
+    (void)state;
+    char text[128], again[128], password[21], hash[PASSWORD_HASH_SIZE], same[PASSWORD_HASH_SIZE];
+    assert_int_equal(run_setup("--demo"), EXIT_ASKED);
+    assert_files("app.db app.db-shm app.db-wal app.id demo.txt jwt.key");
+    read_demo(text, password);
+    demo_hash(hash);
+    assert_true(password_matches(password, 20, hash));
+    assert_int_equal(run_setup("--demo"), EXIT_ASKED);
+    read_demo(again, password);
+    demo_hash(same);
+    assert_string_equal(text, again);
+    assert_string_equal(hash, same);
+}
+
+static void a_lost_demo_file_means_a_new_password(void **state)
+{
+    (void)state;
+    char text[128], before[21], after[21], hash[PASSWORD_HASH_SIZE], path[128];
+    assert_int_equal(run_setup("--demo"), EXIT_ASKED);
+    read_demo(text, before);
+    in_data_dir(path, "demo.txt");
+    unlink(path);
+    assert_int_equal(run_setup("--demo"), EXIT_ASKED);
+    read_demo(text, after);
+    demo_hash(hash);
+    assert_string_not_equal(before, after);
+    assert_true(password_matches(after, 20, hash));
+    assert_false(password_matches(before, 20, hash));
+}
+
+static void a_demo_file_of_another_database_is_not_believed(void **state)
+{
+    (void)state;
+    char text[128], password[21], hash[PASSWORD_HASH_SIZE], path[128];
+    static const char stale[] = "username: demo\npassword: aaaaaaaaaaaaaaaaaaaa\n";
+    in_data_dir(path, "demo.txt");
+    put_file(path, stale, sizeof stale - 1);
+    assert_int_equal(run_setup("--demo"), EXIT_ASKED);
+    read_demo(text, password);
+    demo_hash(hash);
+    assert_true(password_matches(password, 20, hash));
+}
+
+/* ---- --check ------------------------------------------------------------------------------ */
+
+static char check_said[1024];
+
+static int run_check(const char *directory)
+{
+    char path[300];
+    int pipe_fds[2], status;
+    size_t length = 0;
+    program_path(path);
+    assert_int_equal(pipe(pipe_fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(pipe_fds[1], 1);
+        dup2(pipe_fds[1], 2);
+        close(pipe_fds[0]);
+        close(pipe_fds[1]);
+        execl(path, "sentinel", "--check", directory, (char *)NULL);
+        _exit(127);
+    }
+    close(pipe_fds[1]);
+    for (ssize_t n;
+         length < sizeof check_said - 1 &&
+         (n = read(pipe_fds[0], check_said + length, sizeof check_said - 1 - length)) > 0;)
+        length += (size_t)n;
+    check_said[length] = '\0';
+    close(pipe_fds[0]);
+    waitpid(pid, &status, 0);
+    /* one line, always */
+    assert_non_null(strchr(check_said, '\n'));
+    assert_ptr_equal(strchr(check_said, '\n'), check_said + length - 1);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void assert_check(int code, const char *cause)
+{
+    uint64_t before = fingerprint();
+    assert_int_equal(run_check(fleet.data_dir), code);
+    if (!strstr(check_said, cause))
+        fail_msg("\"%s\" does not say \"%s\"", check_said, cause);
+    assert_true(fingerprint() == before);
+}
+
+static void check_is_content_with_what_can_be_served(void **state)
+{
+    (void)state;
+    char missing[128];
+    assert_check(EXIT_ASKED, "no database yet");
+    in_data_dir(missing, "not-there");
+    assert_int_equal(run_check(missing), EXIT_ASKED);
+    assert_files("");
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    assert_check(EXIT_ASKED, "in order");
+    /* also when the sidecars are not there: none is made */
+    unlink(fleet.paths.file[DB_FILE_WAL]);
+    unlink(fleet.paths.file[DB_FILE_SHM]);
+    assert_check(EXIT_ASKED, "in order");
+}
+
+static void check_names_what_is_wrong(void **state)
+{
+    (void)state;
+    char path[128];
+    const char *main_file = fleet.paths.file[DB_FILE_MAIN];
+    assert_int_equal(run_check("/nonexistent/directory"), EXIT_TEMPORARY);
+    assert_int_equal(run_check("/etc/hostname"), EXIT_CONFIGURATION);
+    assert_int_equal(chmod(fleet.data_dir, 0777), 0);
+    assert_check(EXIT_CONFIGURATION, "chmod 700");
+    assert_int_equal(chmod(fleet.data_dir, 0700), 0);
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    in_data_dir(path, "jwt.key");
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_check(EXIT_CONFIGURATION, "jwt.key");
+    assert_int_equal(chmod(path, 0600), 0);
+    run_sql(main_file, "PRAGMA user_version = 7");
+    assert_check(EXIT_TEMPORARY, "version 7");
+    put_file(main_file, "not a database at all", 21);
+    assert_check(EXIT_TEMPORARY, "not a database");
+    unlink(main_file);
+    assert_check(EXIT_TEMPORARY, "app.db is gone");
+}
+
+static void check_does_not_disturb_a_server(void **state)
+{
+    (void)state;
+    sqlite3 *db;
+    struct db_error error;
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    assert_int_equal(db_open(&fleet.paths, DB_WRITER, DURABILITY_FULL, NULL, &db, &error), 0);
+    assert_int_equal(db_exec(db, "BEGIN IMMEDIATE"), 0);
+    assert_int_equal(db_exec(db, "UPDATE probe SET tick = 5"), 0);
+    assert_int_equal(run_check(fleet.data_dir), EXIT_ASKED);
+    assert_int_equal(db_exec(db, "COMMIT"), 0);
+    db_close(db);
+}
+
+/* ---- how it is started -------------------------------------------------------------------- */
+
+static void by_hand_it_says_how_it_is_started(void **state)
+{
+    (void)state;
+    char path[300], command[400];
+    program_path(path);
+    snprintf(command, sizeof command, "%s 2>&1 | grep -q supervisor", path);
+    assert_int_equal(system(command), 0);
+    snprintf(command, sizeof command, "%s --nonsense 2>/dev/null", path);
+    assert_int_equal(WEXITSTATUS(system(command)), EXIT_CONFIGURATION);
+    snprintf(command, sizeof command, "%s --check 2>/dev/null", path);
+    assert_int_equal(WEXITSTATUS(system(command)), EXIT_CONFIGURATION);
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_setup_teardown(test, fleet_begin, fleet_end)
+    const struct CMUnitTest tests[] = {
+        TEST(an_empty_directory_gets_everything),
+        TEST(a_second_run_changes_nothing),
+        TEST(a_failure_leaves_nothing_half_made),
+        TEST(leftovers_of_a_killed_run_are_no_trap),
+        TEST(a_link_to_the_directory_is_followed),
+        TEST(a_database_that_was_here_is_not_replaced_by_an_empty_one),
+        TEST(another_database_is_left_alone),
+        TEST(a_restored_copy_is_adopted),
+        TEST(sidecars_without_their_database_need_a_person),
+        TEST(what_is_no_database_is_refused_and_kept),
+        TEST(a_damaged_database_is_refused_and_kept),
+        TEST(somebody_elses_database_is_refused_and_kept),
+        TEST(a_database_of_a_newer_version_is_refused_and_kept),
+        TEST(the_decision_is_pure),
+        TEST(the_demo_account_works_and_is_kept),
+        TEST(a_lost_demo_file_means_a_new_password),
+        TEST(a_demo_file_of_another_database_is_not_believed),
+        TEST(check_is_content_with_what_can_be_served),
+        TEST(check_names_what_is_wrong),
+        TEST(check_does_not_disturb_a_server),
+        TEST(by_hand_it_says_how_it_is_started),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The console: the control plane's window. It reads the shared region and shows it over HTTP, away
+ * from the data path: nothing there notices when it hangs, dies or is flooded.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/child.h"
+#include "common/clock.h"
+#include "common/exit_codes.h"
+#include "common/http/front_door.h"
+#include "common/log.h"
+#include "supervisor/console/server.h"
+
+#define DRAIN_LIMIT_NS (2 * NS_PER_S)
+#define IDLE_GRACE_MS  200
+
+/* Let what is being answered end; idle connections are of no account. */
+static void drain(struct child *child)
+{
+    uint64_t give_up_ns = clock_now_ns() + DRAIN_LIMIT_NS;
+    child_set_phase(child, PHASE_DRAINING);
+    front_door_drain(IDLE_GRACE_MS);
+    while (front_door_connections() > 0 && clock_now_ns() < give_up_ns)
+        child_wait(child);
+}
+
+int main(int argc, char **argv)
+{
+    struct child child;
+    child_enter(&child, "console", argc, argv);
+    if (!server_start(&child))
+        child_give_up(&child, EXIT_BUG, "the HTTP server did not start: %s", strerror(errno));
+    child_set_phase(&child, PHASE_READY);
+    while (!child_wait(&child) && !child_is_orphan(&child))
+        ;
+    drain(&child);
+    /* Not mg_stop: it takes up to 2 s to end threads that have nothing left to do. */
+    _exit(EXIT_ASKED);
+}

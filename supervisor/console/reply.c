@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/console/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/json_out.h"
+#include "common/uuid7.h"
+
+static const char *reason_phrase(int status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 400:
+        return "Bad Request";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 421:
+        return "Misdirected Request";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 501:
+        return "Not Implemented";
+    case 503:
+        return "Service Unavailable";
+    default:
+        return "Internal Server Error";
+    }
+}
+
+void reply_begin(struct reply *reply, struct mg_connection *connection)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789._-";
+    const char *given = mg_get_header(connection, "X-Request-Id");
+    *reply = (struct reply){.connection = connection};
+    size_t length = given ? strlen(given) : 0;
+    if (length >= 1 && length < REQUEST_ID_SIZE && strspn(given, allowed) == length)
+        memcpy(reply->request_id, given, length + 1);
+    else
+        uuid7_make(reply->request_id);
+}
+
+int reply_send(const struct reply *reply, int status, const char *content_type,
+               const char *extra_headers, const char *body, size_t length)
+{
+    char header[1024], date[40], connection[64];
+    struct tm now;
+    time_t seconds = time(NULL);
+    gmtime_r(&seconds, &now);
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &now);
+    if (reply->close)
+        mg_disable_connection_keep_alive(reply->connection);
+    snprintf(connection, sizeof connection,
+             reply->close ? "Connection: close\r\n" : "Keep-Alive: timeout=%u\r\n",
+             reply->keepalive_s);
+    int size = snprintf(header, sizeof header,
+                        "HTTP/1.1 %d %s\r\n"
+                        "Date: %s\r\n"
+                        "Content-Type: %s\r\n"
+                        "Content-Length: %zu\r\n"
+                        "Cache-Control: no-store\r\n"
+                        "X-Content-Type-Options: nosniff\r\n"
+                        "X-Request-Id: %s\r\n"
+                        "%s%s\r\n",
+                        status, reason_phrase(status), date, content_type, length,
+                        reply->request_id, connection, extra_headers);
+    mg_write(reply->connection, header, (size_t)size);
+    if (!reply->head && length > 0)
+        mg_write(reply->connection, body, length);
+    return status;
+}
+
+int reply_problem(const struct reply *reply, int status, const char *slug, const char *detail,
+                  const char *extra_headers)
+{
+    char body[1024], type[64];
+    struct json_out json;
+    snprintf(type, sizeof type, "/problems/%s", slug);
+    json_out_init(&json, body, sizeof body);
+    json_object_begin(&json);
+    json_key_string(&json, "type", type);
+    json_key_string(&json, "title", reason_phrase(status));
+    json_key_int(&json, "status", status);
+    json_key_string(&json, "detail", detail);
+    json_key_string(&json, "instance", reply->request_id);
+    json_object_end(&json);
+    return reply_send(reply, status, "application/problem+json", extra_headers, body, json.length);
+}

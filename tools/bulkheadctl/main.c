@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bulkheadctl: asks a running server and tells it what to do, through its control socket. It reads
+ * the command line here, finds the command in one table, and leaves the rest to it.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/json_out.h"
+#include "common/region.h"
+#include "tools/bulkheadctl/commands.h"
+
+#ifndef VERSION
+#define VERSION "of an unnamed build"
+#endif
+
+#define TIMEOUT_PRESET_S 30
+
+static const struct command {
+    const char *name, *argument; /* argument: NULL none, else its name in the help */
+    const char *line, *example;
+    int (*run)(const struct invocation *invocation);
+} commands[] = {
+    {"status", NULL, "State of the service on one screen: health, workers, database, rates.",
+     "bulkheadctl status", command_status},
+    {"workers", NULL, "The workers and helpers: state, pid, restarts, last death.",
+     "bulkheadctl workers --json", command_workers},
+    {"metrics", NULL, "All metrics as the console's /metrics; --describe says what they mean.",
+     "bulkheadctl metrics | grep db_", command_metrics},
+    {"events", NULL, "What happened and why; --follow goes on, --since ID starts after one.",
+     "bulkheadctl events --follow", command_events},
+    {"restart", "SLOT", "Replace the worker in a slot; --wait returns when that is done.",
+     "bulkheadctl restart 2 --wait", command_replace},
+    {"drain", "SLOT", "Let the worker in a slot finish what it has and end.", "bulkheadctl drain 0",
+     command_replace},
+    {"reload", NULL, "Replace all workers one by one; no request is lost.",
+     "bulkheadctl reload --wait", command_replace},
+    {"stop", NULL, "Stop the service gracefully and wait for its end.",
+     "bulkheadctl stop --timeout 60", command_stop},
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_command(const struct command *command)
+{
+    char usage[32];
+    snprintf(usage, sizeof usage, "%s %s", command->name,
+             command->argument ? command->argument : "");
+    printf("  %-14s %s\n  %-14s   $ %s\n", usage, command->line, "", command->example);
+}
+
+static void print_options(void)
+{
+    printf("\nOptions\n"
+           "  -d DATADIR     the server's data directory: its socket is DATADIR/run/control.sock\n"
+           "  -s SOCKET      the server's control socket itself\n"
+           "  --json         JSON instead of text; events: one object a line\n"
+           "  --wait         restart, drain, reload: return when the workers serve again\n"
+           "  --timeout S    longest wait of --wait and of stop (30)\n"
+           "  --follow       events: go on printing them as they happen\n"
+           "  --since ID     events: only those after this one\n"
+           "  --describe     metrics: a table of their names and meanings; needs no server\n"
+           "  -h, --help     this; after a command, its own\n"
+           "  -V, --version\n"
+           "Without -d and -s it looks in $RUNTIME_DIRECTORY, /run/bulkhead,\n"
+           "$STATE_DIRECTORY/run and ./var/run.\n"
+           "\nExit codes: 0 done, 1 refused or not done in time, 75 no server, 78 usage.\n");
+}
+
+static int print_help(const struct command *command)
+{
+    printf("Usage: bulkheadctl [-d DATADIR | -s SOCKET] [--json] COMMAND\n\nCommand%s\n",
+           command ? "" : "s");
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (!command || command == &commands[i])
+            print_command(&commands[i]);
+    print_options();
+    return EXIT_ASKED;
+}
+
+/* Print {"ok":…,"<key>":text} as a line. */
+static void print_json(bool ok, const char *key, const char *text)
+{
+    char line[4096];
+    struct json_out json;
+    json_out_init(&json, line, sizeof line);
+    json_object_begin(&json);
+    json_key_bool(&json, "ok", ok);
+    json_key_string(&json, key, text);
+    json_object_end(&json);
+    puts(line);
+}
+
+int complain(const struct invocation *invocation, int exit_code, const char *format, ...)
+{
+    char text[3072];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (invocation->json)
+        print_json(false, "error", text);
+    else
+        fprintf(stderr, "bulkheadctl: %s\n", text);
+    return exit_code;
+}
+
+int announce(const struct invocation *invocation, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (invocation->json)
+        print_json(true, "message", text);
+    else
+        puts(text);
+    return EXIT_ASKED;
+}
+
+/* A whole number from 0 to most. */
+static bool parse_number(const char *text, uint64_t most, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *number <= most;
+}
+
+enum {
+    OPTION_JSON = 256,
+    OPTION_WAIT,
+    OPTION_TIMEOUT,
+    OPTION_FOLLOW,
+    OPTION_SINCE,
+    OPTION_DESCRIBE
+};
+
+static const struct option options[] = {
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"wait", no_argument, NULL, OPTION_WAIT},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"follow", no_argument, NULL, OPTION_FOLLOW},
+    {"since", required_argument, NULL, OPTION_SINCE},
+    {"describe", no_argument, NULL, OPTION_DESCRIBE},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {0},
+};
+
+enum next { GO_ON, SHOW_HELP, SHOW_VERSION, BAD_USAGE }; /* the greatest wins */
+
+/* Take one option. */
+static enum next take_option(struct invocation *invocation, int option)
+{
+    uint64_t number = 0;
+    switch (option) {
+    case 'd':
+        invocation->data_dir = optarg;
+        return GO_ON;
+    case 's':
+        invocation->socket = optarg;
+        return GO_ON;
+    case OPTION_JSON:
+        invocation->json = true;
+        return GO_ON;
+    case OPTION_WAIT:
+        invocation->wait = true;
+        return GO_ON;
+    case OPTION_FOLLOW:
+        invocation->follow = true;
+        return GO_ON;
+    case OPTION_DESCRIBE:
+        invocation->describe = true;
+        return GO_ON;
+    case OPTION_TIMEOUT:
+        if (!parse_number(optarg, 86400, &number)) {
+            complain(invocation, 0, "--timeout %s: not a number of seconds up to 86400", optarg);
+            return BAD_USAGE;
+        }
+        invocation->timeout_s = (unsigned)number;
+        return GO_ON;
+    case OPTION_SINCE:
+        if (!parse_number(optarg, UINT64_MAX, &invocation->since)) {
+            complain(invocation, 0, "--since %s: not the id of an event", optarg);
+            return BAD_USAGE;
+        }
+        invocation->since_given = true;
+        return GO_ON;
+    case 'h':
+        return SHOW_HELP;
+    case 'V':
+        return SHOW_VERSION;
+    default: /* getopt has said what is wrong */
+        return BAD_USAGE;
+    }
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; name && i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* What follows the command's name is exactly what the command takes. 0 or an exit code. */
+static int take_arguments(struct invocation *invocation, const struct command *command, int count,
+                          char **arguments)
+{
+    uint64_t slot = 0;
+    if (count != (command->argument ? 1 : 0))
+        return complain(invocation, EXIT_CONFIGURATION, "%s takes %s; example: %s", command->name,
+                        command->argument ? "the number of a slot" : "no argument",
+                        command->example);
+    if (command->argument && !parse_number(arguments[0], WORKER_SLOTS_MAX - 1, &slot))
+        return complain(invocation, EXIT_CONFIGURATION, "%s %s: not the number of a slot (0-%d)",
+                        command->name, arguments[0], WORKER_SLOTS_MAX - 1);
+    invocation->slot = (unsigned)slot;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct invocation invocation = {.timeout_s = TIMEOUT_PRESET_S};
+    enum next next = GO_ON;
+    int option;
+    /* To the end, whatever comes: only then has getopt moved the command's name to optind. */
+    while ((option = getopt_long(argc, argv, "d:s:hV", options, NULL)) != -1) {
+        enum next this = take_option(&invocation, option);
+        next = this > next ? this : next;
+    }
+    if (next == BAD_USAGE)
+        return EXIT_CONFIGURATION;
+    const struct command *command = find_command(optind < argc ? argv[optind] : NULL);
+    if (next == SHOW_VERSION)
+        return printf("bulkheadctl %s\n", VERSION) < 0;
+    if (next == SHOW_HELP)
+        return print_help(command);
+    if (optind == argc)
+        return complain(&invocation, EXIT_CONFIGURATION, "say what to do; bulkheadctl --help");
+    if (!command)
+        return complain(&invocation, EXIT_CONFIGURATION, "%s: no such command; bulkheadctl --help",
+                        argv[optind]);
+    int code = take_arguments(&invocation, command, argc - optind - 1, argv + optind + 1);
+    if (code)
+        return code;
+    invocation.verb = command->name;
+    invocation.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    return command->run(&invocation);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loadtest: its life on one screen. Options, accounts, the server's address, login, preparation,
+ * the run, the audit, the result.
+ */
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/exit_codes.h"
+#include "tools/loadtest/audit.h"
+#include "tools/loadtest/memory.h"
+#include "tools/loadtest/options.h"
+#include "tools/loadtest/report.h"
+#include "tools/loadtest/result.h"
+#include "tools/loadtest/run.h"
+#include "tools/loadtest/summary.h"
+
+#define OTHER_DESCRIPTORS 32
+
+static void raise_descriptor_limit(unsigned connections)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        warn("raising the limit of descriptors");
+    if (limit.rlim_cur < connections + OTHER_DESCRIPTORS)
+        errx(EXIT_CONFIGURATION, "--connections %u: this process may have %llu descriptors open",
+             connections, (unsigned long long)limit.rlim_cur);
+}
+
+static void read_accounts(const struct options *options, struct accounts *accounts)
+{
+    unsigned line = 0;
+    if (options->password_stdin) {
+        if (accounts_read_password(accounts, options->user, stdin) < 0)
+            errx(EXIT_CONFIGURATION, "no usable password on standard input: one line, 1 to 1024 "
+                                     "bytes, for a user name of 1 to 64");
+        return;
+    }
+    if (accounts_read(accounts, stdin, options->users, &line) < 0)
+        errx(EXIT_CONFIGURATION,
+             line ? "standard input, line %u: not name:password"
+                  : "no line name:password on standard input",
+             line);
+    if (options->users > accounts->count)
+        errx(EXIT_CONFIGURATION, "--users %u: standard input had %u accounts", options->users,
+             accounts->count);
+}
+
+static void describe(const struct outcome *outcome, char *out, size_t size)
+{
+    if (outcome->status)
+        snprintf(out, size, "%s%d",
+                 outcome->cause == CAUSE_HTTP ? "answer " : "no sense in answer ", outcome->status);
+    else
+        snprintf(out, size, "%s", cause_name(outcome->cause));
+}
+
+/* Log in, mark and prepare. 0 or the exit code. */
+static int make_ready(struct run *run, struct audit *audit)
+{
+    unsigned failed = 0;
+    struct outcome outcome = {0};
+    char why[64];
+    int error = session_login(run->engine, run->accounts, &failed);
+    if (error == -EACCES) {
+        describe(&run->accounts->all[failed].login_outcome, why, sizeof why);
+        warnx("login of %s failed: %s", run->accounts->all[failed].name,
+              strcmp(why, "none") == 0 ? "no usable token in the answer" : why);
+        return EXIT_TEMPORARY;
+    }
+    if (!error && audit)
+        error = audit_mark(audit, &outcome);
+    if (!error)
+        error = run_prepare(run, &outcome);
+    if (error == -EINTR) {
+        warnx("interrupted before the run began");
+        return LOADTEST_INTERRUPTED;
+    }
+    if (error) {
+        describe(&outcome, why, sizeof why);
+        warnx("the server is not ready for a run: %s", why);
+        return EXIT_TEMPORARY;
+    }
+    return 0;
+}
+
+static int conclude(const struct run *run, struct audit *audit)
+{
+    struct result *result = memory_zeroed(1, sizeof *result);
+    char *json = memory_zeroed(SUMMARY_BYTES, 1);
+    *result = (struct result){
+        .options = run->options,
+        .statistics = run->statistics,
+        .ledger = run->ledger,
+        .users = run->accounts->count,
+        .start_wall_us = run->start_wall_us,
+        .sending_s = (double)(run->stop_ns - run->start_ns) / (double)NS_PER_S,
+        .elapsed_s = (double)(run->finish_ns - run->start_ns) / (double)NS_PER_S,
+        .unfinished = run->in_flight,
+        .connections_opened = engine_connections_opened(run->engine),
+        .audit = AUDIT_SKIPPED,
+    };
+    if (audit && engine_interrupts(run->engine) >= 2)
+        result->audit = AUDIT_INTERRUPTED;
+    else if (audit)
+        result->audit = audit_run(audit, &result->list_complete);
+    result->interrupted = engine_interrupts(run->engine) > 0;
+    result_conclude(result);
+    summary_json(result, json, SUMMARY_BYTES);
+    report_summary(run->report, json);
+    if (run->options->json)
+        puts(json);
+    else
+        summary_table(result, stdout);
+    int exit_code = result->exit_code;
+    free(json);
+    free(result);
+    return exit_code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct accounts accounts = {0};
+    options_parse(&options, argc, argv);
+    read_accounts(&options, &accounts);
+    raise_descriptor_limit(options.connections);
+    bool show_progress = isatty(STDERR_FILENO);
+
+    int error = target_resolve(&options.target);
+    if (error)
+        errx(EXIT_TEMPORARY, "%s: %s", options.url,
+             error == -ENXIO ? "no such host" : strerror(-error));
+    struct statistics *statistics = memory_zeroed(1, sizeof *statistics);
+    struct report *report =
+        report_open(options.out, statistics, options.plan.duration_ns, show_progress);
+    if (!report)
+        err(EXIT_TEMPORARY, "--out %s", options.out);
+
+    struct ledger *ledger = ledger_open();
+    struct engine *engine = engine_open(&(struct engine_settings){
+        .target = &options.target,
+        .accounts = accounts.all,
+        .ledger = ledger,
+        .statistics = statistics,
+        .policy = options.retry,
+        .drop_late = !options.closed,
+        .connections = options.connections,
+        .timeout_ns = options.timeout_ns,
+        .seed = options.plan.seed,
+    });
+    struct run run = {
+        .options = &options,
+        .engine = engine,
+        .accounts = &accounts,
+        .ledger = ledger,
+        .statistics = statistics,
+        .report = report,
+    };
+    struct audit *audit = options.audit ? audit_open(engine, &accounts, show_progress) : NULL;
+    int exit_code = make_ready(&run, audit);
+    if (exit_code == 0) {
+        run_load(&run);
+        exit_code = conclude(&run, audit);
+        if (!report_written(report) || fflush(stdout) != 0) {
+            warnx("the report could not be written completely");
+            exit_code = exit_code ? exit_code : EXIT_TEMPORARY;
+        }
+    }
+
+    if (audit)
+        audit_close(audit);
+    engine_close(engine);
+    ledger_close(ledger);
+    report_close(report);
+    accounts_free(&accounts);
+    free(statistics);
+    return exit_code;
+}

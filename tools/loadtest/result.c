@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/loadtest/result.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/exit_codes.h"
+
+static void invalid(struct result *result, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void invalid(struct result *result, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(result->invalid[result->invalid_count++], INVALID_REASON_SIZE, format, arguments);
+    va_end(arguments);
+}
+
+static void find_invalid(struct result *result)
+{
+    const struct statistics *statistics = result->statistics;
+    double lag_ms = statistics_percentile_ms(&statistics->lag_us, 99);
+    uint64_t limited = statistics->total.attempt_failures.status[429];
+    if (lag_ms > LAG_LIMIT_MS)
+        invalid(result, "the load tester itself was late: scheduler lag p99 %.1f ms, limit %.0f ms",
+                lag_ms, LAG_LIMIT_MS);
+    if (limited > 0 && !result->options->allow_429)
+        invalid(result, "the server limited the rate: %llu answers 429 (see --allow-429)",
+                (unsigned long long)limited);
+    if (statistics->total.ok + statistics->total.failed == 0)
+        invalid(result, "no request came to an end");
+}
+
+static double measure(const struct result *result, enum metric metric)
+{
+    const struct statistics *statistics = result->statistics;
+    bool audited = result->audit == AUDIT_COMPLETE;
+    switch (metric) {
+    case METRIC_P50:
+        return statistics_latency_ms(statistics, 50);
+    case METRIC_P95:
+        return statistics_latency_ms(statistics, 95);
+    case METRIC_P99:
+        return statistics_latency_ms(statistics, 99);
+    case METRIC_MAX:
+        return statistics_latency_ms(statistics, 100);
+    case METRIC_ERROR_RATE:
+        return statistics_error_rate(&statistics->total);
+    case METRIC_DROPPED:
+        return (double)statistics->total.attempt_failures.cause[CAUSE_DROPPED];
+    case METRIC_REFUSED:
+        return (double)statistics->total.attempt_failures.cause[CAUSE_REFUSED];
+    case METRIC_LOST:
+        return audited ? (double)result->verdict.lost : (double)NAN;
+    case METRIC_DUPLICATE:
+        return audited ? (double)result->verdict.duplicate : (double)NAN;
+    case METRIC_COUNT:
+        break;
+    }
+    return (double)NAN;
+}
+
+int result_exit_code(const struct result *result)
+{
+    const struct ledger_verdict *verdict = &result->verdict;
+    if (verdict->lost > 0 || verdict->duplicate > 0 || verdict->corrupt > 0)
+        return LOADTEST_AUDIT_FAILED;
+    if (result->interrupted)
+        return LOADTEST_INTERRUPTED;
+    if (result->audit == AUDIT_INCOMPLETE)
+        return EXIT_TEMPORARY;
+    if (result->invalid_count > 0)
+        return LOADTEST_INVALID;
+    return result->breaches > 0 ? LOADTEST_BREACHED : LOADTEST_OK;
+}
+
+void result_conclude(struct result *result)
+{
+    if (result->audit != AUDIT_SKIPPED)
+        result->verdict = ledger_verdict(result->ledger, result->list_complete);
+    find_invalid(result);
+    for (unsigned i = 0; i < result->options->threshold_count; i++) {
+        const struct threshold *threshold = &result->options->thresholds[i];
+        result->value[i] = measure(result, threshold->metric);
+        result->holds[i] = threshold_holds(threshold, result->value[i]);
+        result->breaches += !result->holds[i];
+    }
+    result->exit_code = result_exit_code(result);
+}

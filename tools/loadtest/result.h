@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the run comes to: is it valid, do the thresholds hold, what does the audit say, and so the
+ * exit code. Pure. How it is shown is the summary's business.
+ */
+#ifndef BULKHEAD_LOADTEST_RESULT_H
+#define BULKHEAD_LOADTEST_RESULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tools/loadtest/audit.h"
+#include "tools/loadtest/ledger.h"
+#include "tools/loadtest/options.h"
+#include "tools/loadtest/statistics.h"
+
+#define LAG_LIMIT_MS        5.0
+#define INVALID_REASONS     3
+#define INVALID_REASON_SIZE 160
+
+struct result {
+    /* given */
+    const struct options *options;
+    const struct statistics *statistics;
+    const struct ledger *ledger;
+    unsigned users;
+    uint64_t start_wall_us;
+    double sending_s; /* from the start until sending ended */
+    double elapsed_s; /* ... until the last answer */
+    uint64_t unfinished;
+    uint64_t connections_opened;
+    bool interrupted;
+    enum audit_state audit;
+    bool list_complete;
+
+    /* concluded */
+    struct ledger_verdict verdict;
+    char invalid[INVALID_REASONS][INVALID_REASON_SIZE];
+    unsigned invalid_count;
+    double value[THRESHOLD_LIMIT]; /* what each threshold was held against; NaN: not measured */
+    bool holds[THRESHOLD_LIMIT];
+    unsigned breaches;
+    int exit_code;
+};
+
+/* Fill in the second half from the first. */
+void result_conclude(struct result *result);
+
+/* The gravest comes first: a broken promise, an interrupt, an audit without an answer (75), an
+ * invalid run, a threshold. */
+int result_exit_code(const struct result *result);
+
+#endif

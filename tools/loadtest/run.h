@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The run itself: preparation (items to read), the load by plan or by answers, and the wait for the
+ * last answers.
+ */
+#ifndef BULKHEAD_LOADTEST_RUN_H
+#define BULKHEAD_LOADTEST_RUN_H
+
+#include <stdint.h>
+
+#include "tools/loadtest/engine.h"
+#include "tools/loadtest/options.h"
+#include "tools/loadtest/report.h"
+#include "tools/loadtest/session.h"
+
+struct run {
+    const struct options *options;
+    struct engine *engine;
+    struct accounts *accounts;
+    struct ledger *ledger;
+    struct statistics *statistics;
+    struct report *report;
+
+    struct plan plan;
+    uint64_t start_ns;
+    uint64_t start_wall_us;
+    uint64_t stop_ns;   /* when sending ended: by plan, or by Ctrl-C */
+    uint64_t finish_ns; /* when the last answer was in */
+    uint64_t in_flight; /* after run_load: requests without an end, a second Ctrl-C left them */
+};
+
+/* Create the items that reads will ask for, patiently. 0, -EINTR, or -EIO with *outcome. */
+int run_prepare(struct run *run, struct outcome *outcome);
+
+/* Send the load and wait for the answers. The outcome is in statistics and ledger. */
+void run_load(struct run *run);
+
+#endif

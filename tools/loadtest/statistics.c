@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/loadtest/statistics.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "common/clock.h"
+
+static void count_failure(struct failures *failures, const struct outcome *outcome)
+{
+    failures->cause[outcome->cause] += 1;
+    if (outcome->cause == CAUSE_HTTP && outcome->status < STATUS_LIMIT)
+        failures->status[outcome->status] += 1;
+}
+
+void statistics_sent(struct statistics *statistics)
+{
+    statistics->total.sent += 1;
+    statistics->second.sent += 1;
+}
+
+void statistics_attempt(struct statistics *statistics)
+{
+    statistics->total.attempts += 1;
+    statistics->second.attempts += 1;
+}
+
+void statistics_attempt_failed(struct statistics *statistics, const struct outcome *outcome,
+                               uint64_t duration_ns)
+{
+    count_failure(&statistics->total.attempt_failures, outcome);
+    count_failure(&statistics->second.attempt_failures, outcome);
+    if (outcome->cause == CAUSE_HTTP && (outcome->status == 429 || outcome->status == 503))
+        histogram_sum_record(&statistics->refusal_us, duration_ns / NS_PER_US);
+}
+
+void statistics_request_ok(struct statistics *statistics, enum load_kind kind, uint64_t latency_ns)
+{
+    uint64_t latency_us = latency_ns / NS_PER_US;
+    statistics->total.ok += 1;
+    statistics->second.ok += 1;
+    histogram_sum_record(&statistics->total.latency_us, latency_us);
+    histogram_sum_record(&statistics->second.latency_us, latency_us);
+    histogram_sum_record(&statistics->kind_latency_us[kind], latency_us);
+    if (latency_us > statistics->max_latency_us)
+        statistics->max_latency_us = latency_us;
+}
+
+void statistics_request_failed(struct statistics *statistics, enum load_kind kind,
+                               const struct outcome *outcome)
+{
+    statistics->total.failed += 1;
+    statistics->second.failed += 1;
+    statistics->kind_failed[kind] += 1;
+    count_failure(&statistics->request_failures, outcome);
+}
+
+void statistics_lag(struct statistics *statistics, uint64_t lag_ns)
+{
+    uint64_t lag_us = lag_ns / NS_PER_US;
+    histogram_sum_record(&statistics->lag_us, lag_us);
+    if (lag_us > statistics->max_lag_us)
+        statistics->max_lag_us = lag_us;
+}
+
+void statistics_next_second(struct statistics *statistics)
+{
+    memset(&statistics->second, 0, sizeof statistics->second);
+}
+
+double statistics_percentile_ms(const struct histogram_sum *values_us, double percent)
+{
+    if (values_us->count == 0)
+        return (double)NAN;
+    return (double)histogram_percentile(values_us, percent) / (double)US_PER_MS;
+}
+
+double statistics_latency_ms(const struct statistics *statistics, double percent)
+{
+    double value = statistics_percentile_ms(&statistics->total.latency_us, percent);
+    double largest = (double)statistics->max_latency_us / (double)US_PER_MS;
+    return value > largest ? largest : value;
+}
+
+double statistics_error_rate(const struct tally *tally)
+{
+    uint64_t all = tally->ok + tally->failed;
+    return all > 0 ? (double)tally->failed / (double)all : 0;
+}
+
+uint64_t failures_of_class(const struct failures *failures, int hundred)
+{
+    uint64_t sum = 0;
+    for (int status = hundred * 100; status < hundred * 100 + 100; status++)
+        sum += failures->status[status];
+    return sum;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The run's numbers, for the whole and for the second under way. Events count in the second in
+ * which they happen: a request that was sent in one second may fail in a later one.
+ *
+ * A request has one attempt or more. A dropped request was never sent, so it is a failure but no
+ * attempt.
+ */
+#ifndef BULKHEAD_LOADTEST_STATISTICS_H
+#define BULKHEAD_LOADTEST_STATISTICS_H
+
+#include <stdint.h>
+
+#include "common/histogram.h"
+#include "tools/loadtest/outcome.h"
+#include "tools/loadtest/plan.h"
+
+struct failures {
+    uint64_t cause[CAUSE_COUNT];   /* CAUSE_HTTP: all statuses together */
+    uint64_t status[STATUS_LIMIT]; /* of CAUSE_HTTP */
+};
+
+struct tally {
+    uint64_t sent; /* requests whose intended time came */
+    uint64_t ok, failed;
+    uint64_t attempts; /* handed to a connection */
+    struct failures attempt_failures;
+    struct histogram_sum latency_us; /* of requests that succeeded, from the intended time */
+};
+
+struct statistics {
+    struct tally total, second;
+    struct failures request_failures;
+    struct histogram_sum kind_latency_us[LOAD_KINDS];
+    uint64_t kind_failed[LOAD_KINDS];
+    struct histogram_sum refusal_us; /* 429 and 503, from the attempt's start */
+    struct histogram_sum lag_us;     /* of the scheduler, one a planned arrival */
+    uint64_t max_latency_us, max_lag_us;
+};
+
+void statistics_sent(struct statistics *statistics);
+void statistics_attempt(struct statistics *statistics);
+void statistics_attempt_failed(struct statistics *statistics, const struct outcome *outcome,
+                               uint64_t duration_ns);
+void statistics_request_ok(struct statistics *statistics, enum load_kind kind, uint64_t latency_ns);
+void statistics_request_failed(struct statistics *statistics, enum load_kind kind,
+                               const struct outcome *outcome);
+void statistics_lag(struct statistics *statistics, uint64_t lag_ns);
+
+/* Begin the next second. */
+void statistics_next_second(struct statistics *statistics);
+
+/* Milliseconds below which `percent` of the values lie; NaN when there are none. */
+double statistics_percentile_ms(const struct histogram_sum *values_us, double percent);
+
+/* Of the run's requests that succeeded; no more than the largest, which is known exactly. */
+double statistics_latency_ms(const struct statistics *statistics, double percent);
+
+/* failed / (ok + failed), 0 when there are none. */
+double statistics_error_rate(const struct tally *tally);
+
+/* Failures with a status of this hundred: 4 for 4xx. */
+uint64_t failures_of_class(const struct failures *failures, int hundred);
+
+#endif

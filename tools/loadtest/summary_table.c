@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/loadtest/summary.h"
+
+#include <math.h>
+
+#include "common/clock.h"
+#include "common/exit_codes.h"
+
+#define EXAMPLES 10
+
+typedef unsigned long long number;
+
+static void print_head(const struct result *result, FILE *out)
+{
+    const struct options *options = result->options;
+    double duration_s = (double)options->plan.duration_ns / (double)NS_PER_S;
+    if (options->closed)
+        fprintf(out, "loadtest %s  closed loop, %u connections, %g s, seed %llu\n", options->url,
+                options->connections, duration_s, (number)options->plan.seed);
+    else
+        fprintf(out, "loadtest %s  %g requests/s %s, %g s, seed %llu\n", options->url,
+                options->plan.rate,
+                options->plan.arrivals == ARRIVALS_EVEN ? "evenly spaced" : "poisson", duration_s,
+                (number)options->plan.seed);
+}
+
+static void print_latency(FILE *out, const char *name, uint64_t ok, uint64_t failed,
+                          const struct histogram_sum *latency_us)
+{
+    fprintf(out, "%-8s %10llu %10llu", name, (number)ok, (number)failed);
+    if (latency_us->count == 0) {
+        fputs("          -          -          -\n", out);
+        return;
+    }
+    fprintf(out, " %10.2f %10.2f %10.2f\n", statistics_percentile_ms(latency_us, 50),
+            statistics_percentile_ms(latency_us, 95), statistics_percentile_ms(latency_us, 99));
+}
+
+static void print_requests(const struct result *result, FILE *out)
+{
+    const struct statistics *statistics = result->statistics;
+    const struct tally *total = &statistics->total;
+    fprintf(out, "\n%-8s %10s %10s %10s %10s %10s\n", "", "ok", "failed", "p50 ms", "p95 ms",
+            "p99 ms");
+    for (int kind = 0; kind < LOAD_KINDS; kind++)
+        print_latency(out, load_kind_name((enum load_kind)kind),
+                      statistics->kind_latency_us[kind].count, statistics->kind_failed[kind],
+                      &statistics->kind_latency_us[kind]);
+    print_latency(out, "all", total->ok, total->failed, &total->latency_us);
+    fprintf(out, "\nrequests  %llu, %.1f/s offered, %.1f/s good, %.3f %% failed",
+            (number)total->sent, (double)total->sent / result->sending_s,
+            (double)total->ok / result->sending_s, 100 * statistics_error_rate(total));
+    if (total->latency_us.count > 0)
+        fprintf(out, ", slowest %.1f ms", statistics_latency_ms(statistics, 100));
+    if (result->unfinished > 0)
+        fprintf(out, ", %llu left without an end", (number)result->unfinished);
+    fprintf(out, "\nattempts  %llu, %.3f a request, %llu wasted; %llu connections opened\n",
+            (number)total->attempts,
+            total->sent > 0 ? (double)total->attempts / (double)total->sent : 0.0,
+            (number)(total->attempts - total->ok), (number)result->connections_opened);
+    if (statistics->lag_us.count > 0)
+        fprintf(out, "lag       p99 %.2f ms, largest %.2f ms\n",
+                statistics_percentile_ms(&statistics->lag_us, 99),
+                (double)statistics->max_lag_us / (double)US_PER_MS);
+}
+
+static void print_failures(FILE *out, const char *what, const struct failures *failures)
+{
+    bool any = false;
+    for (int cause = CAUSE_REFUSED; cause < CAUSE_HTTP; cause++) {
+        if (failures->cause[cause] == 0)
+            continue;
+        fprintf(out, "%s%s %llu", any ? ", " : what, cause_name((enum cause)cause),
+                (number)failures->cause[cause]);
+        any = true;
+    }
+    for (int status = 0; status < STATUS_LIMIT; status++) {
+        if (failures->status[status] == 0)
+            continue;
+        fprintf(out, "%s%d %llu", any ? ", " : what, status, (number)failures->status[status]);
+        any = true;
+    }
+    if (any)
+        fputc('\n', out);
+}
+
+static void print_examples(const struct result *result, FILE *out)
+{
+    const unsigned worth = FINDING_LOST | FINDING_DUPLICATE | FINDING_CORRUPT;
+    unsigned shown = 0;
+    for (uint32_t i = 0; i < ledger_count(result->ledger) && shown < EXAMPLES; i++) {
+        const struct ledger_entry *entry = ledger_entry(result->ledger, i);
+        unsigned found = ledger_classify(entry, result->list_complete) & worth;
+        if (!found)
+            continue;
+        fprintf(out, "          %-9s key %s id %s\n", finding_name(found), entry->key,
+                entry->id[0] ? entry->id : "-");
+        shown += 1;
+    }
+}
+
+static void print_audit(const struct result *result, FILE *out)
+{
+    const struct ledger_verdict *verdict = &result->verdict;
+    if (result->audit == AUDIT_SKIPPED)
+        return;
+    fprintf(out, "audit     %s: %llu acknowledged writes, %llu lost, %llu duplicate, %llu corrupt",
+            audit_state_name(result->audit), (number)verdict->acked, (number)verdict->lost,
+            (number)verdict->duplicate, (number)verdict->corrupt);
+    if (verdict->unread > 0)
+        fprintf(out, ", %llu unread", (number)verdict->unread);
+    if (verdict->indeterminate > 0)
+        fprintf(out, "; %llu indeterminate, of which %llu exist", (number)verdict->indeterminate,
+                (number)verdict->indeterminate_existing);
+    if (verdict->unexpected > 0)
+        fprintf(out, "; %llu refused, and exist", (number)verdict->unexpected);
+    fputc('\n', out);
+    print_examples(result, out);
+}
+
+static void print_thresholds(const struct result *result, FILE *out)
+{
+    for (unsigned i = 0; i < result->options->threshold_count; i++) {
+        const struct threshold *threshold = &result->options->thresholds[i];
+        char text[THRESHOLD_TEXT];
+        threshold_text(threshold, text);
+        if (result->holds[i])
+            fprintf(out, "holds     %s: %g\n", text, result->value[i]);
+        else if (isnan(result->value[i]))
+            fprintf(out, "BREACHED  %s: not measured\n", text);
+        else
+            fprintf(out, "BREACHED  %s: %g, off by %g\n", text, result->value[i],
+                    fabs(result->value[i] - threshold->limit));
+    }
+}
+
+static const char *meaning(const struct result *result)
+{
+    switch (result->exit_code) {
+    case LOADTEST_OK:
+        return result->options->threshold_count > 0 ? "valid, every threshold holds"
+                                                    : "valid; no threshold was set";
+    case LOADTEST_AUDIT_FAILED:
+        return "AUDIT FAILED: the server broke a promise";
+    case LOADTEST_INVALID:
+        return "INVALID: the numbers do not describe the server";
+    case LOADTEST_INTERRUPTED:
+        return "interrupted: the numbers are those until then";
+    case LOADTEST_BREACHED:
+        return "a threshold was BREACHED";
+    case EXIT_TEMPORARY:
+        return "the audit got no answers: nothing is known about the writes";
+    default:
+        return "unknown";
+    }
+}
+
+void summary_table(const struct result *result, FILE *out)
+{
+    print_head(result, out);
+    print_requests(result, out);
+    print_failures(out, "failed    ", &result->statistics->request_failures);
+    print_failures(out, "attempts  ", &result->statistics->total.attempt_failures);
+    print_audit(result, out);
+    print_thresholds(result, out);
+    for (unsigned i = 0; i < result->invalid_count; i++)
+        fprintf(out, "INVALID   %s\n", result->invalid[i]);
+    fprintf(out, "result    %s (exit %d)\n", meaning(result), result->exit_code);
+}

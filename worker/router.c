@@ -99,11 +99,11 @@ static void match_method(const char *method, const struct resource *resource, st
 static bool take_id(const char *segment, struct route *route)
 {
     size_t i;
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): the path ends in a NUL */
     if (segment[0] == '\0' || strchr(segment, '/'))
         return false;
     for (i = 0; i < UUID_TEXT_SIZE - 1; i++) { /* its end is no hex digit */
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): NUL ends the loop */
         if (dash ? segment[i] != '-' : hex_value(segment[i]) < 0)
             break;
         route->id[i] =

@@ -229,10 +229,11 @@ def test_notify_socket_hears_ready_status_and_stopping(make_server, tmp_path):
         server = make_server(start=False)
         server.start(notify=path)
 
-        def hear(text):
-            while text not in s.recv(500):
-                pass
-        hear(b"READY=1")
-        hear(b"STATUS=2 of 2 workers ready")
+        heard = []
+
+        def hear(*texts):  # in whatever order
+            while not all(any(t in h for h in heard) for t in texts):
+                heard.append(s.recv(500))
+        hear(b"READY=1", b"STATUS=2 of 2 workers ready")
         assert server.stop() == 0
         hear(b"STOPPING=1")

@@ -229,3 +229,16 @@ def test_a_client_of_the_console_does_not_keep_its_port_from_a_new_supervisor(ma
     server.start()  # waits for the console too
     assert server.health()["status"] == "healthy"
     c.close()
+
+
+def test_term_to_every_process_answers_everything(make_server):
+    """As systemd stops the unit: everybody gets TERM at once, and knows what to do with it."""
+    server = make_server(workers=3)
+    clients = Clients(server, 12)
+    wait_for("load", lambda: clients.answered > 100, 20)
+    for pid in server.pids():
+        os.kill(pid, signal.SIGTERM)
+    assert server.process.wait(20) == 0
+    assert server.gone(1)
+    _, unanswered = clients.end()
+    assert not unanswered, unanswered[:5]

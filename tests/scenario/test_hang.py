@@ -21,6 +21,7 @@ def test_a_stopped_worker_is_found_killed_and_replaced(make_server):
     stopped = time.monotonic()
     wait_for("it to be replaced", lambda: server.worker_pids().get(slot, pid) != pid, 3 * NOISE)
     found_s = time.monotonic() - stopped
+    print(f"replaced {found_s:.2f} s after it was stopped")
     assert found_s < 3 * NOISE
     assert others <= set(server.worker_pids().values())
     load.finish().assert_nothing_lost()
@@ -101,6 +102,7 @@ def test_a_worker_that_dies_at_its_start_is_quarantined(make_server, tmp_path):
     cpu, at = cpu_seconds(server.process.pid), time.monotonic()
     time.sleep(4)  # an interval to measure over
     share = (cpu_seconds(server.process.pid) - cpu) / (time.monotonic() - at)
+    print(f"the supervisor uses {share:.2%} of a CPU")
     assert share < 0.01 * NOISE, share
     assert server.metric("worker_deaths_total", **{"class": "failed_to_start"}) == deaths
     assert server.stop() == 0

@@ -53,6 +53,8 @@ def test_a_worker_killed_every_second_under_load(make_server):
     assert set(outcome.attempts) <= {"reset", "eof_before_response"}, outcome.attempts
     ready_ms = [float(e["text"].rsplit("after ", 1)[1].split()[0]) for e in server.events()
                 if e["event"] == "worker_ready" and e["slot"] < 5 and e["generation"] > 1]
+    print(f"ready again: median {sorted(ready_ms)[len(ready_ms) // 2]:.0f} ms, longest "
+          f"{max(ready_ms):.0f} ms; audit {outcome.audit}; broken by cause {outcome.attempts}")
     assert len(ready_ms) >= len(back) * 0.9
     assert max(ready_ms) < 200 * NOISE and sorted(ready_ms)[len(ready_ms) // 2] < 200 * NOISE / 2
     assert server.metric("workers", state="quarantined") == 0
@@ -75,6 +77,7 @@ def test_five_reloads_under_load_fail_nothing(make_server):
         assert load.running(), "the load ended before the fifth reload"
         server.process.send_signal(signal.SIGHUP)
         wait_for(f"reload {n + 1}", lambda: rounds() == n + 1, 60)
+    print([e["text"] for e in server.events() if e["text"].startswith("all replaced")])
     assert not old & set(server.pids())
     load.process.terminate()  # it ends what it has, then audits
     outcome = load.finish()
@@ -167,7 +170,9 @@ def test_orphans_end_within_five_seconds(make_server):
     assert len(children) >= 5
     server.process.kill()
     server.process.wait()
+    killed = time.monotonic()
     assert server.gone(5 * NOISE), server.pids()
+    print(f"orphans gone after {time.monotonic() - killed:.2f} s")
 
 
 def test_all_workers_killed_at_once(make_server):

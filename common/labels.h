@@ -63,7 +63,8 @@
     X(WRITE, "write")           \
     X(COMMIT, "commit")         \
     X(CHECKPOINT, "checkpoint") \
-    X(IDENTITY, "identity")
+    X(IDENTITY, "identity")     \
+    X(CHECK, "check")
 
 #define DB_CODE_LIST(X)           \
     X(OK, "ok")                   \
@@ -71,6 +72,7 @@
     X(READONLY, "readonly")       \
     X(INTERRUPT, "interrupt")     \
     X(IOERR, "ioerr")             \
+    X(FSYNC, "fsync")             \
     X(CORRUPT, "corrupt")         \
     X(FULL, "full")               \
     X(CANTOPEN, "cantopen")       \
@@ -150,6 +152,7 @@
     X(WORKER_RECOVERED, "worker_recovered")     \
     X(DB_UNAVAILABLE, "db_unavailable")         \
     X(DB_RECOVERED, "db_recovered")             \
+    X(DB_REOPEN, "db_reopen")                   \
     X(DRAIN, "drain")                           \
     X(RELOAD, "reload")                         \
     X(GATE_RESET, "gate_reset")                 \

@@ -26,7 +26,7 @@
 #include "common/metrics.h"
 
 #define REGION_MAGIC  UINT64_C(0x3164616568686b62) /* "bkhhead1" */
-#define REGION_LAYOUT 1u
+#define REGION_LAYOUT 2u
 #define REGION_PAGE   4096
 
 /* Slots: the workers' first, then one for each helper. */
@@ -123,7 +123,8 @@ struct board {
     uint64_t db_since_wall_us;
     uint64_t wal_bytes;
     char db_evidence[TEXT_MAX];
-    struct db_identity identity;
+    struct db_identity identity;        /* the files in use; inode 0: to be found */
+    struct db_identity identity_before; /* those let go of while they are to be found anew */
     /* the fleet; the successor slot of a reload is not counted */
     uint32_t configured, ready, degraded, restarting, quarantined, draining;
     uint32_t worker_slots; /* slots in use: configured + 1 */
@@ -148,6 +149,7 @@ struct board_words {
     _Atomic uint32_t db_state;         /* enum db_state */
     _Atomic uint32_t db_readable;      /* 0: refuse reads without calling the database */
     _Atomic uint32_t db_writable;      /* 0: refuse writes */
+    _Atomic uint32_t db_wal_full;      /* 1: because the log is at its ceiling, not the disk */
     _Atomic uint32_t health;           /* enum health_status */
     _Atomic uint64_t db_epoch;         /* changes when every handle must be opened anew */
     _Atomic uint32_t order[SLOTS_MAX]; /* enum slot_order */
@@ -173,6 +175,16 @@ enum identity_verdict {
     IDENTITY_MISSING,  /* no app.db where one belongs */
     IDENTITY_REPLACED, /* another file, or one with another id */
     IDENTITY_SIDECAR,  /* -wal or -shm is not the one in use */
+    IDENTITY_HIDDEN,   /* the system does not let us look: permissions, I/O */
+};
+
+/* Where a look is. A sentinel that stays in one of these tells of the disk by its silence. */
+enum probe_step {
+    PROBE_RESTING, /* between looks, or waiting for the gate */
+    PROBE_FILES,
+    PROBE_OPEN,
+    PROBE_READ,
+    PROBE_WRITE,
 };
 
 struct watch {
@@ -182,13 +194,16 @@ struct watch {
     uint32_t open_code, read_code, write_code; /* enum db_code, DB_CODE_OK when it worked */
     uint32_t write_skipped;                    /* the gate was busy and somebody committed lately */
     uint32_t padding;
-    uint64_t read_us, write_us;
-    uint64_t wal_bytes, free_bytes;
+    uint64_t read_us, write_us; /* in SQLite, without the wait for the gate */
+    uint64_t wal_bytes;
+    uint64_t free_bytes, room_bytes; /* of the file system; 0, 0: not known */
     struct db_identity seen;
     char evidence[TEXT_MAX];
 };
 
 struct watch_part {
+    _Atomic uint32_t step; /* enum probe_step, of the look under way */
+    _Atomic uint64_t step_since_ns;
     struct change change;
     _Alignas(64) struct watch watch;
 };

@@ -20,15 +20,6 @@
 #define DISTRUST_NS       (2 * NS_PER_S)
 #define KILL_ALL_LIMIT_NS (10 * NS_PER_S)
 
-static void publish_fence(struct supervisor *supervisor)
-{
-    struct board_words *words = &supervisor->region->board.words;
-    enum db_state state = supervisor->verdict.state;
-    atomic_store(&words->db_state, (uint32_t)state);
-    atomic_store(&words->db_readable, verdict_allows_reads(state));
-    atomic_store(&words->db_writable, verdict_allows_writes(state));
-}
-
 void reconcile_init(struct supervisor *supervisor)
 {
     uint64_t now_ns = clock_now_ns();
@@ -41,8 +32,7 @@ void reconcile_init(struct supervisor *supervisor)
     supervisor->reload.successor = supervisor->reload.retiring = -1;
     supervisor->life = LIFE_SETTING_UP;
     supervisor->life_since_ns = now_ns;
-    verdict_init(&supervisor->verdict, now_ns);
-    publish_fence(supervisor); /* nothing is known yet, and on nothing nobody is fenced */
+    database_init(supervisor, now_ns);
     slot_count_oom_kills(supervisor);
 }
 
@@ -83,7 +73,7 @@ static void step_setting_up(struct supervisor *supervisor, uint64_t now_ns)
 
 static void step_first_look(struct supervisor *supervisor, uint64_t now_ns)
 {
-    if (supervisor->verdict.last_tick == 0 && now_ns - supervisor->life_since_ns < FIRST_LOOK_LIMIT)
+    if (supervisor->database.verdict.last_tick == 0 && now_ns - supervisor->life_since_ns < FIRST_LOOK_LIMIT)
         return;
     want(supervisor, HELPER_SLOT(HELPER_KEEPER), now_ns);
     for (unsigned i = 0; i < supervisor->config.workers; i++)
@@ -171,35 +161,6 @@ static void notice_common_staleness(struct supervisor *supervisor, uint64_t now_
         supervisor->trust_heartbeats_ns = now_ns + DISTRUST_NS;
 }
 
-static void judge_database(struct supervisor *supervisor, uint64_t now_ns)
-{
-    enum db_state before = supervisor->verdict.state;
-    struct watch watch;
-    if (change_try(&supervisor->region->watch.change, &watch, &supervisor->region->watch.watch,
-                   sizeof watch))
-        supervisor->watch = watch; /* else the sentinel is in the way: the last look ages */
-    supervisor->watch.evidence[TEXT_MAX - 1] = '\0';
-    bool changed = verdict_step(&supervisor->verdict, &supervisor->watch, now_ns);
-    enum db_state state = supervisor->verdict.state;
-    /* The database in use is the one the first good look found. */
-    if (state == DB_STATE_UP && supervisor->identity.inode[DB_FILE_MAIN] == 0) {
-        supervisor->identity = supervisor->watch.seen;
-        supervisor->identity.app_id[sizeof supervisor->identity.app_id - 1] = '\0';
-        supervisor->identity_is_new = supervisor->life == LIFE_SERVING;
-    }
-    if (!changed)
-        return;
-    supervisor->board.db_since_wall_us = clock_wall_us();
-    publish_fence(supervisor);
-    if (state == DB_STATE_UP && before != DB_STATE_UNKNOWN)
-        journal(supervisor, EVENT_DB_RECOVERED, NULL, supervisor->db_event_id,
-                "the database is up again, it was %s", db_state_name(before));
-    else if (state != DB_STATE_UP)
-        supervisor->db_event_id =
-            journal(supervisor, EVENT_DB_UNAVAILABLE, NULL, 0, "the database is %s: %.110s",
-                    db_state_name(state), supervisor->verdict.evidence);
-}
-
 /* ---- what is shown -------------------------------------------------------------------------- */
 
 static void count_fleet(struct supervisor *supervisor)
@@ -269,21 +230,14 @@ static void publish(struct supervisor *supervisor, uint64_t now_ns)
     struct board *board = &supervisor->board;
     struct board_part *shared = &supervisor->region->board;
     board->published_ns = now_ns;
-    board->db_state = supervisor->verdict.state;
-    board->wal_bytes = supervisor->watch.wal_bytes;
-    board->identity = supervisor->identity;
-    memcpy(board->db_evidence, supervisor->verdict.evidence, sizeof board->db_evidence);
+    database_show(supervisor);
     count_fleet(supervisor);
     for (unsigned i = 0; i < SLOTS_MAX; i++)
         show_slot(supervisor, i, now_ns);
     aggregate_judge(board);
     atomic_store(&shared->words.health, board->status);
     change_publish(&shared->change, &shared->board, board, sizeof *board);
-    /* Who opened before the identity was known guards only the files it found: open anew, now that
-     * the board says which are right. */
-    if (supervisor->identity_is_new)
-        atomic_fetch_add(&shared->words.db_epoch, 1);
-    supervisor->identity_is_new = false;
+    database_published(supervisor);
     tell_status(supervisor);
 }
 
@@ -340,7 +294,7 @@ static uint64_t nearest_deadline(const struct supervisor *supervisor)
 
 uint64_t reconcile(struct supervisor *supervisor, uint64_t now_ns)
 {
-    judge_database(supervisor, now_ns);
+    database_step(supervisor, now_ns);
     journal_collect(supervisor);
     notice_common_staleness(supervisor, now_ns);
     for (unsigned i = 0; i < SLOTS_MAX; i++) {

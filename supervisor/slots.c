@@ -119,7 +119,7 @@ static void announce(struct supervisor *supervisor, struct slot_record *record, 
                 (double)(now_ns - record->spawned_ns) / (double)NS_PER_MS);
     else
         journal(supervisor, ready ? EVENT_WORKER_RECOVERED : EVENT_WORKER_DEGRADED, record,
-                supervisor->db_event_id, "%s",
+                supervisor->database.event_id, "%s",
                 ready ? "serves all again" : "refuses what needs the database");
     record->served = true;
 }
@@ -316,8 +316,8 @@ static bool has_stuck_thread(const struct supervisor *supervisor, const struct s
             continue;
         bool database = *stage == STAGE_GATE || *stage == STAGE_DB || *stage == STAGE_COMMIT;
         if (database &&
-            (supervisor->verdict.state != DB_STATE_UP ||
-             now_ns < supervisor->verdict.since_ns + 2 * NS_PER_S || somebody_commits(supervisor)))
+            (supervisor->database.verdict.state != DB_STATE_UP ||
+             now_ns < supervisor->database.verdict.since_ns + 2 * NS_PER_S || somebody_commits(supervisor)))
             continue; /* the stall is everybody's, or just over */
         return true;
     }

@@ -14,12 +14,13 @@
 #include "common/region.h"
 #include "supervisor/aggregate.h"
 #include "supervisor/control.h"
+#include "supervisor/database.h"
 #include "supervisor/listeners.h"
 #include "supervisor/options.h"
 #include "supervisor/place.h"
 #include "supervisor/restart_policy.h"
 #include "supervisor/roster.h"
-#include "supervisor/verdict.h"
+
 
 /* One place in the fleet and the process in it. */
 struct slot_record {
@@ -90,11 +91,7 @@ struct supervisor {
     struct fork_budget forks;
     uint64_t random_state;
 
-    struct verdict verdict;
-    struct watch watch; /* the newest look that could be read */
-    struct db_identity identity;
-    bool identity_is_new; /* learnt after workers had started */
-    uint64_t db_event_id;
+    struct database_record database;
 
     struct board board; /* what is published */
     struct aggregate aggregate;

@@ -19,6 +19,10 @@ static const struct {
                            "The database cannot be used now; nothing was changed.", true},
     [STORE_DISK_FULL] = {PROBLEM_STORAGE_FULL, "There is no room for writes; nothing was changed.",
                          true},
+    [STORE_WAL_FULL] = {PROBLEM_WAL_FULL,
+                        "The write-ahead log is full and a reader keeps it from being emptied; "
+                        "nothing was changed.",
+                        true},
     [STORE_READ_ONLY] = {PROBLEM_READ_ONLY,
                          "The database can only be read now; nothing was changed.", true},
     [STORE_LOCKED] = {PROBLEM_LOCKED, "Another program holds the database; nothing was changed.",

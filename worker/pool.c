@@ -28,7 +28,8 @@ enum store_result database_fence(const struct database *database, enum db_role r
         return STORE_OK;
     switch (atomic_load_explicit(&words->db_state, memory_order_relaxed)) {
     case DB_STATE_FULL:
-        return STORE_DISK_FULL;
+        return atomic_load_explicit(&words->db_wal_full, memory_order_relaxed) ? STORE_WAL_FULL
+                                                                               : STORE_DISK_FULL;
     case DB_STATE_READ_ONLY:
         return STORE_READ_ONLY;
     case DB_STATE_LOCKED:

@@ -27,6 +27,7 @@
     X(NOT_IMPLEMENTED, 501, "not-implemented", "Not implemented")                             \
     X(DATABASE_UNAVAILABLE, 503, "database-unavailable", "Database unavailable")              \
     X(STORAGE_FULL, 503, "storage-full", "Storage full")                                      \
+    X(WAL_FULL, 503, "wal-full", "Write-ahead log full")                                      \
     X(READ_ONLY, 503, "read-only", "Database is read-only")                                   \
     X(LOCKED, 503, "locked", "Database is locked")                                            \
     X(BULKHEAD_FULL, 503, "bulkhead-full", "Too many requests of this kind at once")          \

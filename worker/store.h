@@ -32,6 +32,7 @@ enum store_result {
     STORE_DEADLINE,         /* time is up, nothing done: 504 */
     STORE_UNAVAILABLE,      /* fenced or failing, nothing done: 503 database-unavailable */
     STORE_DISK_FULL,        /* nothing done: 503 storage-full */
+    STORE_WAL_FULL,         /* the log is at its ceiling, nothing done: 503 wal-full */
     STORE_READ_ONLY,        /* nothing done: 503 read-only */
     STORE_LOCKED,           /* somebody else's lock, nothing done: 503 locked */
     STORE_REFUSED,          /* the database refused the data (constraint), nothing done: 500 */

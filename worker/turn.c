@@ -12,6 +12,7 @@
 #define BATCH_MOST     64
 #define BEGIN_LIMIT_NS (200 * NS_PER_MS) /* how long a foreign lock is waited for in the gate */
 #define BUSY_RETRY_NS  (500 * NS_PER_US)
+#define BYTES_PER_MIB  (UINT64_C(1) << 20)
 
 enum statement { BEGIN, COMMIT, ROLLBACK, STATEMENT_END };
 _Static_assert(STATEMENT_END <= WRITE_STATEMENT_FIRST, "statements of the two modules are apart");
@@ -212,6 +213,14 @@ static void run_together(struct turn *turn)
         abandon(turn, DB_CODE_OK); /* everybody had left */
 }
 
+/* A reader pins the log and nothing can empty it. The verdict comes with the sentinel's next looks;
+ * this bounds what is written until then to one batch. */
+static bool log_is_full(const struct turn *turn)
+{
+    uint64_t most_bytes = turn->database->child->config.wal_ceiling_mib * BYTES_PER_MIB;
+    return most_bytes > 0 && db_wal_bytes(&turn->database->paths) >= most_bytes;
+}
+
 void turn_run(struct turn *turn)
 {
     struct pool *writer = &turn->committer->writer;
@@ -220,6 +229,11 @@ void turn_run(struct turn *turn)
     enum store_result result = pool_take(writer, &turn->connection, &code);
     if (result != STORE_OK) {
         turn_refuse_queue(turn, result, code);
+        return;
+    }
+    if (log_is_full(turn)) {
+        turn_refuse_queue(turn, STORE_WAL_FULL, DB_CODE_FULL);
+        pool_give(writer, turn->connection);
         return;
     }
     uint64_t limit_ns = clock_now_ns() + BEGIN_LIMIT_NS;

@@ -34,7 +34,9 @@ enum db_code db_code_of(int sqlite_code)
     case SQLITE_INTERRUPT:
         return DB_CODE_INTERRUPT;
     case SQLITE_IOERR:
-        return DB_CODE_IOERR;
+        return sqlite_code == SQLITE_IOERR_FSYNC || sqlite_code == SQLITE_IOERR_DIR_FSYNC
+                   ? DB_CODE_FSYNC
+                   : DB_CODE_IOERR;
     case SQLITE_CORRUPT:
         return DB_CODE_CORRUPT;
     case SQLITE_FULL:
@@ -82,6 +84,7 @@ static int compare_identity(const struct db_paths *paths, const struct db_identi
         [IDENTITY_MISSING] = "the file is gone",
         [IDENTITY_REPLACED] = "it is another file than the one in use",
         [IDENTITY_SIDECAR] = "its -wal or -shm is not the one in use",
+        [IDENTITY_HIDDEN] = "its files cannot be looked at",
     };
     if (!expected)
         return 0;
@@ -128,7 +131,7 @@ static int prepare_file(sqlite3 *db, enum db_role role, uint64_t durability, str
     int keep = 1;
     bool failed = sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep) != SQLITE_OK ||
                   db_exec(db, "PRAGMA mmap_size = 0") ||
-                  (role == DB_CREATOR && db_exec(db, "PRAGMA journal_mode = WAL")) ||
+                  (role >= DB_ADOPTER && db_exec(db, "PRAGMA journal_mode = WAL")) ||
                   db_exec(db, "SELECT count(*) FROM sqlite_schema") ||
                   db_exec(db, durability == DURABILITY_NORMAL ? "PRAGMA synchronous = NORMAL"
                                                               : "PRAGMA synchronous = FULL") ||

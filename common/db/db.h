@@ -26,7 +26,8 @@ void db_paths_set(struct db_paths *paths, const char *data_dir);
 enum db_role {
     DB_READER, /* query_only */
     DB_WRITER,
-    DB_CREATOR, /* set-up alone: may create the file */
+    DB_ADOPTER, /* turns WAL mode on: a restored copy has another one. Nobody else has it open */
+    DB_CREATOR, /* set-up alone: may create the file as well */
 };
 
 struct db_error {
@@ -41,7 +42,7 @@ struct db_error {
  * Settings: WAL, PERSIST_WAL, wal_autocheckpoint 0, no checkpoint on closing, synchronous by
  * `durability`, mmap 0, trusted_schema off, DEFENSIVE, NOFOLLOW, foreign_keys on, temp_store
  * memory. Waits up to 250 ms for another process's recovery; afterwards there is no busy timeout.
- * Only DB_CREATOR sets WAL mode; for the others another mode is an error, and so is a file that
+ * Only DB_ADOPTER and DB_CREATOR set WAL mode; for the others another mode is an error, and so is a file that
  * SQLite can only read for a DB_WRITER (DB_CODE_READONLY).
  * 0 and *db, or -1 and *error. Close with db_close. */
 int db_open(const struct db_paths *paths, enum db_role role, uint64_t durability,
@@ -49,8 +50,12 @@ int db_open(const struct db_paths *paths, enum db_role role, uint64_t durability
 
 void db_close(sqlite3 *db);
 
-/* stat(2) of the three files; app_id is left empty. */
-void db_identity_stat(const struct db_paths *paths, struct db_identity *identity);
+/* stat(2) of the three files; app_id is left empty. 0, or the first errno that is not "no such
+ * file": then nothing is known of the files that seem to be missing. */
+int db_identity_stat(const struct db_paths *paths, struct db_identity *identity);
+
+/* Size of app.db-wal now; 0 when there is none. */
+uint64_t db_wal_bytes(const struct db_paths *paths);
 
 /* Compare the files now with those expected. IDENTITY_SAME when expected->inode[main] is 0. */
 enum identity_verdict db_identity_check(const struct db_paths *paths,

@@ -7,6 +7,7 @@
  */
 #include "common/db/db.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -32,18 +33,27 @@ void db_paths_set(struct db_paths *paths, const char *data_dir)
     snprintf(paths->app_id, sizeof paths->app_id, "%.300s/app.id", directory);
 }
 
-void db_identity_stat(const struct db_paths *paths, struct db_identity *identity)
+int db_identity_stat(const struct db_paths *paths, struct db_identity *identity)
 {
+    int number = 0;
     *identity = (struct db_identity){0};
     for (int i = 0; i < DB_FILE_COUNT; i++) {
         struct stat status;
-        /* A file that cannot be looked at is as good as missing: SQLite could not open it either.
-         */
-        if (stat(paths->file[i], &status) < 0)
+        if (stat(paths->file[i], &status) < 0) {
+            if (number == 0 && errno != ENOENT)
+                number = errno;
             continue;
+        }
         identity->device[i] = (uint64_t)status.st_dev;
         identity->inode[i] = (uint64_t)status.st_ino;
     }
+    return number;
+}
+
+uint64_t db_wal_bytes(const struct db_paths *paths)
+{
+    struct stat status;
+    return stat(paths->file[DB_FILE_WAL], &status) < 0 ? 0 : (uint64_t)status.st_size;
 }
 
 static bool same_file(const struct db_identity *a, const struct db_identity *b, enum db_file file)
@@ -57,7 +67,8 @@ enum identity_verdict db_identity_check(const struct db_paths *paths,
     if (expected->inode[DB_FILE_MAIN] == 0)
         return IDENTITY_SAME;
     struct db_identity now;
-    db_identity_stat(paths, &now);
+    if (db_identity_stat(paths, &now) != 0)
+        return IDENTITY_HIDDEN;
     if (now.inode[DB_FILE_MAIN] == 0)
         return IDENTITY_MISSING;
     if (!same_file(&now, expected, DB_FILE_MAIN))

@@ -61,10 +61,11 @@ static int read_what_it_is(struct handle *handle, struct db_error *error)
     return -1;
 }
 
-int handle_open(struct handle *handle, const struct db_identity *expected, struct db_error *error)
+int handle_open(struct handle *handle, enum db_role role, const struct db_identity *expected,
+                struct db_error *error)
 {
     uint64_t start_ns = clock_now_ns();
-    int result = db_open(&handle->paths, DB_WRITER, handle->child->config.durability, expected,
+    int result = db_open(&handle->paths, role, handle->child->config.durability, expected,
                          &handle->db, error);
     if (result == 0) {
         handle->busy_until_ns = handle->stop_at_ns = 0;

@@ -29,7 +29,8 @@ struct handle {
 void handle_init(struct handle *handle, struct child *child);
 
 /* Open as db_open does, compare the schema, read the id. 0, or -1 and *error. */
-int handle_open(struct handle *handle, const struct db_identity *expected, struct db_error *error);
+int handle_open(struct handle *handle, enum db_role role, const struct db_identity *expected,
+                struct db_error *error);
 
 void handle_close(struct handle *handle);
 

@@ -141,7 +141,7 @@ static bool is_allowed(struct keeper *keeper, uint64_t now_ns)
     if (now_ns < keeper->next_open_ns)
         return false;
     keeper->next_open_ns = now_ns + STEP_EVERY_NS;
-    if (handle_open(&keeper->handle, &keeper->board.identity, &error) == 0)
+    if (handle_open(&keeper->handle, DB_WRITER, &keeper->board.identity, &error) == 0)
         return true;
     log_warning("keeper_waits", "%s", error.text);
     return false;

@@ -11,12 +11,14 @@
 #include "common/clock.h"
 #include "common/db/gate.h"
 #include "supervisor/sentinel/inspect.h"
+#include "supervisor/sentinel/orphans.h"
 
 #define READ_LIMIT_NS       NS_PER_S
 #define READ_BUSY_LIMIT_NS  (20 * NS_PER_MS)
 #define GATE_LIMIT_NS       (20 * NS_PER_MS)
 #define GATE_PATIENCE_NS    (300 * NS_PER_MS)
 #define WRITE_BUSY_LIMIT_NS (50 * NS_PER_MS)
+#define CHECK_LIMIT_NS      (500 * NS_PER_MS)
 
 static const char *const file_names[DB_FILE_COUNT] = {"app.db", "app.db-wal", "app.db-shm"};
 
@@ -29,6 +31,14 @@ void prober_init(struct prober *prober, struct child *child)
     struct watch last;
     if (region_read_watch(child->region, &last))
         prober->watch.tick = last.tick;
+}
+
+/* Where this look is; it may be the last thing anybody hears of it. */
+static void enter(struct prober *prober, enum probe_step step)
+{
+    struct watch_part *part = &prober->handle.child->region->watch;
+    atomic_store_explicit(&part->step_since_ns, clock_now_ns(), memory_order_relaxed);
+    atomic_store_explicit(&part->step, (uint32_t)step, memory_order_release);
 }
 
 /* The first thing said is the cause; what follows from it is not said. */
@@ -62,21 +72,72 @@ static void judge(struct prober *prober, enum identity_verdict verdict)
     prober->watch.identity = verdict;
 }
 
+static bool files_are(const struct db_identity *a, const struct db_identity *b)
+{
+    for (enum db_file file = DB_FILE_MAIN; file < DB_FILE_COUNT; file++)
+        if (!same_file(a, b, file))
+            return false;
+    return true;
+}
+
+/* A file that others still have open knows whether it has a name left. */
+static bool was_deleted(const struct db_identity *file)
+{
+    char path[64];
+    struct stat status;
+    for (int fd = CHILD_FD_LISTENERS; fd < 64; fd++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        if (stat(path, &status) == 0 && (uint64_t)status.st_ino == file->inode[DB_FILE_MAIN] &&
+            (uint64_t)status.st_dev == file->device[DB_FILE_MAIN])
+            return status.st_nlink == 0;
+    }
+    return false;
+}
+
+static void look_at_missing(struct prober *prober, const struct db_identity *expected)
+{
+    const char *directory = prober->handle.child->region->header.data_dir;
+    judge(prober, IDENTITY_MISSING);
+    if (expected && was_deleted(expected))
+        say(prober, "app.db was deleted from %.90s", directory);
+    else
+        say(prober, "app.db is gone from %.100s: moved or deleted", directory);
+}
+
+/* Every handle was let go of and nobody is to open what somebody is still putting in place. */
+static bool is_settling(struct prober *prober, const struct db_identity *last)
+{
+    if (prober->handle.db || prober->board.identity_before.inode[DB_FILE_MAIN] == 0 ||
+        files_are(last, &prober->watch.seen))
+        return false;
+    judge(prober, IDENTITY_REPLACED);
+    say(prober, "the files of app.db are changing: waiting until they are the same for a while");
+    return true;
+}
+
 /* The files by name alone. */
 static void look_at_files(struct prober *prober)
 {
     const struct db_identity *expected = expected_files(prober), *seen = &prober->watch.seen;
+    const struct db_identity last = prober->last_seen;
     const char *directory = prober->handle.child->region->header.data_dir;
-    db_identity_stat(&prober->handle.paths, &prober->watch.seen);
+    enter(prober, PROBE_FILES);
+    int number = db_identity_stat(&prober->handle.paths, &prober->watch.seen);
     prober->last_seen = *seen;
     judge(prober, IDENTITY_SAME);
-    if (seen->inode[DB_FILE_MAIN] == 0) {
-        judge(prober, IDENTITY_MISSING);
-        say(prober, "app.db is gone from %.100s: moved or deleted", directory);
+    if (number) {
+        judge(prober, IDENTITY_HIDDEN);
+        say(prober, "app.db in %.100s cannot be looked at: %s", directory, strerror(number));
         return;
     }
-    if (!expected)
+    if (seen->inode[DB_FILE_MAIN] == 0) {
+        look_at_missing(prober, expected);
         return;
+    }
+    if (!expected) {
+        is_settling(prober, &last);
+        return;
+    }
     if (!same_file(expected, seen, DB_FILE_MAIN)) {
         judge(prober, IDENTITY_REPLACED);
         say(prober, "app.db in %.80s is another file than the one in use: replaced", directory);
@@ -122,6 +183,48 @@ static bool is_ours(struct prober *prober, const char *wanted_id)
     return false;
 }
 
+/* Nobody has the files open: move away what would be the end of app.db. */
+static bool set_aside(struct prober *prober)
+{
+    struct orphans orphans;
+    int number = orphans_set_aside(&prober->handle.paths, &prober->board.identity_before,
+                                   &prober->watch.seen, &orphans);
+    if (orphans.count > 0)
+        child_report(prober->handle.child, EVENT_NOTE, "set aside as *%s: %s", orphans.suffix,
+                     orphans.names);
+    if (number == 0)
+        return true;
+    prober->watch.open_code = DB_CODE_CANTOPEN;
+    say(prober, "%s cannot be set aside: %s", orphans.names, strerror(number));
+    return false;
+}
+
+/* What was let go of for a reason is read through before it is trusted again; what does not fit
+ * into the time is not. */
+static void look_through(struct prober *prober)
+{
+    struct handle *handle = &prober->handle;
+    sqlite3_stmt *statement = NULL;
+    uint64_t start_ns = clock_now_ns();
+    handle->stop_at_ns = start_ns + CHECK_LIMIT_NS;
+    int code = sqlite3_prepare_v2(handle->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    handle->stop_at_ns = 0;
+    const char *text = code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : "";
+    if (code == SQLITE_ROW && text && strcmp(text, "ok") != 0) {
+        prober->watch.open_code = DB_CODE_CORRUPT;
+        say(prober, "app.db is damaged: %.120s", text);
+    } else if (code != SQLITE_ROW && code != SQLITE_INTERRUPT) {
+        prober->watch.open_code = db_code_of(code);
+        say(prober, "app.db cannot be read through: %s", sqlite3_errmsg(handle->db));
+    }
+    sqlite3_finalize(statement);
+    handle_count(handle, DB_OP_CHECK, prober->watch.open_code, start_ns);
+    if (prober->watch.open_code != DB_CODE_OK)
+        handle_close(handle);
+}
+
 static void look_open(struct prober *prober)
 {
     struct handle *handle = &prober->handle;
@@ -130,11 +233,16 @@ static void look_open(struct prober *prober)
     char wanted_id[40];
     if (handle->db)
         return;
+    enter(prober, PROBE_OPEN);
     /* Without app.id (a restored copy; set-up writes it) any database of ours will do. */
     db_read_app_id_file(&handle->paths, wanted_id);
     if (!is_ours(prober, wanted_id))
         return;
-    if (handle_open(handle, expected, &error) < 0) {
+    /* All handles are let go of: this is the only one, so it may do what none beside others may. */
+    bool alone = prober->board.identity_before.inode[DB_FILE_MAIN] != 0;
+    if (alone && !set_aside(prober))
+        return;
+    if (handle_open(handle, alone ? DB_ADOPTER : DB_WRITER, expected, &error) < 0) {
         prober->watch.open_code = error.code;
         say(prober, "%s", error.text);
         return;
@@ -145,7 +253,10 @@ static void look_open(struct prober *prober)
         handle_close(handle); /* it was changed between the two looks */
         judge(prober, IDENTITY_REPLACED);
         say(prober, "app.db is another database than app.id says");
+        return;
     }
+    if (alone)
+        look_through(prober);
 }
 
 static int64_t big_endian(const unsigned char *bytes, unsigned count)
@@ -167,10 +278,11 @@ static int64_t size_by_header(const unsigned char *header)
  * cache. Through SQLite's own descriptor, because closing another would drop its locks. */
 static enum db_code look_at_header(struct prober *prober)
 {
+    const struct handle *handle = &prober->handle;
     sqlite3_file *file = NULL;
     unsigned char header[100];
     sqlite3_int64 size = 0;
-    if (sqlite3_file_control(prober->handle.db, "main", SQLITE_FCNTL_FILE_POINTER, &file) !=
+    if (sqlite3_file_control(handle->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) !=
             SQLITE_OK ||
         !file || !file->pMethods)
         return DB_CODE_OK;
@@ -186,12 +298,14 @@ static enum db_code look_at_header(struct prober *prober)
     /* A checkpoint in progress writes the header before the pages it counts, so a size that does
      * not fit proves nothing; one that also fell does. (VACUUM shrinks a file, but it fits then.)
      */
-    if (size < prober->file_size && size < size_by_header(header)) {
+    if (prober->file_inode == handle->opened.inode[DB_FILE_MAIN] && size < prober->file_size &&
+        size < size_by_header(header)) {
         say(prober, "app.db shrank from %lld to %lld bytes: truncated",
             (long long)prober->file_size, (long long)size);
         return DB_CODE_CORRUPT;
     }
     prober->file_size = size;
+    prober->file_inode = handle->opened.inode[DB_FILE_MAIN];
     return DB_CODE_OK;
 }
 
@@ -200,6 +314,7 @@ static void look_read(struct prober *prober)
     struct handle *handle = &prober->handle;
     uint64_t start_ns = clock_now_ns();
     char app_id[40];
+    enter(prober, PROBE_READ);
     handle->stop_at_ns = start_ns + READ_LIMIT_NS;
     handle->busy_until_ns = start_ns + READ_BUSY_LIMIT_NS;
     enum db_code code = DB_CODE_OK;
@@ -276,7 +391,9 @@ static void write_probe(struct prober *prober)
 {
     struct handle *handle = &prober->handle;
     const struct db_identity *expected = expected_files(prober);
-    handle->busy_until_ns = clock_now_ns() + WRITE_BUSY_LIMIT_NS;
+    uint64_t start_ns = clock_now_ns();
+    enter(prober, PROBE_WRITE);
+    handle->busy_until_ns = start_ns + WRITE_BUSY_LIMIT_NS;
     bool written = step(prober, DB_OP_BEGIN, "BEGIN IMMEDIATE") &&
                    step(prober, DB_OP_WRITE, "UPDATE probe SET tick = tick + 1 WHERE id = 1");
     if (written && db_identity_check(&handle->paths, expected) != IDENTITY_SAME) {
@@ -292,6 +409,7 @@ static void write_probe(struct prober *prober)
     }
     if (!sqlite3_get_autocommit(handle->db))
         db_exec(handle->db, "ROLLBACK");
+    prober->watch.write_us = (clock_now_ns() - start_ns) / NS_PER_US;
 }
 
 static void look_write(struct prober *prober)
@@ -299,6 +417,7 @@ static void look_write(struct prober *prober)
     struct child *child = prober->handle.child;
     uint64_t start_ns = clock_now_ns();
     bool committed = somebody_committed(prober);
+    enter(prober, PROBE_RESTING); /* the gate is no disk: its waits are bounded */
     int taken = gate_lock(&child->region->gate, child->slot, start_ns + GATE_LIMIT_NS);
     /* Nobody commits and the gate is taken: a writer may be waiting in it for a foreign lock, which
      * ends within its 200 ms, or have lost its CPU. Only our own look tells which. */
@@ -320,7 +439,6 @@ static void look_write(struct prober *prober)
         write_probe(prober);
         gate_unlock(&child->region->gate, child->slot);
     }
-    prober->watch.write_us = (clock_now_ns() - start_ns) / NS_PER_US;
 }
 
 static void look_at_room(struct prober *prober)
@@ -329,14 +447,16 @@ static void look_at_room(struct prober *prober)
     struct statvfs room;
     if (stat(prober->handle.paths.file[DB_FILE_WAL], &wal) == 0)
         prober->watch.wal_bytes = (uint64_t)wal.st_size;
-    if (statvfs(prober->handle.child->region->header.data_dir, &room) == 0)
-        prober->watch.free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
+    if (statvfs(prober->handle.child->region->header.data_dir, &room) < 0)
+        return;
+    prober->watch.free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
+    prober->watch.room_bytes = (uint64_t)room.f_blocks * room.f_frsize;
 }
 
 /* After these the connection may know less than the file: the next look opens it anew. */
 static bool is_spoilt(uint32_t code)
 {
-    return code == DB_CODE_IOERR || code == DB_CODE_CORRUPT || code == DB_CODE_NOTADB ||
+    return code == DB_CODE_IOERR || code == DB_CODE_FSYNC || code == DB_CODE_CORRUPT || code == DB_CODE_NOTADB ||
            code == DB_CODE_CANTOPEN || code == DB_CODE_PROTOCOL;
 }
 
@@ -345,10 +465,8 @@ void prober_look(struct prober *prober)
     struct watch *watch = &prober->watch;
     struct region *region = prober->handle.child->region;
     *watch = (struct watch){.tick = watch->tick + 1};
-    if (handle_is_outdated(&prober->handle)) {
+    if (handle_is_outdated(&prober->handle))
         handle_renew(&prober->handle);
-        prober->file_size = 0; /* it may be another file now */
-    }
     region_read_board(region, &prober->board);
     look_at_files(prober);
     if (watch->identity == IDENTITY_SAME)
@@ -360,6 +478,7 @@ void prober_look(struct prober *prober)
             handle_close(&prober->handle);
     }
     look_at_room(prober);
+    enter(prober, PROBE_RESTING);
     watch->tick_ns = clock_now_ns();
     change_publish(&region->watch.change, &region->watch.watch, watch, sizeof *watch);
 }

@@ -15,7 +15,8 @@ struct prober {
     struct watch watch;           /* the look being made, then the last one */
     struct db_identity last_seen; /* the files at the last look */
     uint64_t commits;             /* of everybody else, at the last look */
-    int64_t file_size;            /* of app.db at the last look of this epoch; 0 not known */
+    int64_t file_size;            /* of app.db at the last good look … */
+    uint64_t file_inode;          /* … and which file that was */
 };
 
 void prober_init(struct prober *prober, struct child *child);

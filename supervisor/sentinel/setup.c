@@ -102,8 +102,8 @@ static void settle(struct child *child, const struct db_paths *paths, const char
     snprintf(main_file.app_id, sizeof main_file.app_id, "%s", id);
     if (main_file.inode[DB_FILE_MAIN] == 0)
         child_give_up(child, EXIT_TEMPORARY, "%s: app.db vanished during set-up", data_dir);
-    /* The creator's role, because a copy made by VACUUM INTO is not in WAL mode. */
-    if (db_open(paths, DB_CREATOR, child->config.durability, &main_file, &db, &error) < 0)
+    /* A copy made by VACUUM INTO is not in WAL mode. */
+    if (db_open(paths, DB_ADOPTER, child->config.durability, &main_file, &db, &error) < 0)
         child_give_up(child, EXIT_TEMPORARY, "%s: %s", data_dir, error.text);
     sqlite3_busy_timeout(db, BUSY_LIMIT_MS);
     int result = schema_check(db, &error);

@@ -102,9 +102,14 @@ void child_heartbeat(struct child *child)
 
 bool child_wait(struct child *child)
 {
+    return child_wait_ms(child, HEARTBEAT_MS);
+}
+
+bool child_wait_ms(struct child *child, int limit_ms)
+{
     struct pollfd signals = {.fd = child->signal_fd, .events = POLLIN};
     bool term = false;
-    if (poll(&signals, 1, HEARTBEAT_MS) > 0) {
+    if (poll(&signals, 1, limit_ms) > 0) {
         struct signalfd_siginfo info;
         while (read(child->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
             term = true;

@@ -50,6 +50,9 @@ void child_heartbeat(struct child *child);
  * True when SIGTERM came. */
 bool child_wait(struct child *child);
 
+/* The same for at most so many milliseconds, for who has work to go on with. */
+bool child_wait_ms(struct child *child, int limit_ms);
+
 /* True when the supervisor that started this process is gone. */
 bool child_is_orphan(const struct child *child);
 

@@ -165,6 +165,17 @@ void config_value(const struct config *config, size_t index, char *out, size_t s
     }
 }
 
+/* The steps of a ladder: the lower one must not lie above the higher one. */
+static int check_order(const char *lower, uint64_t low, const char *higher, uint64_t high,
+                       char *error, size_t error_size)
+{
+    if (low <= high)
+        return 0;
+    snprintf(error, error_size, "%s = %llu is more than %s = %llu", lower, (unsigned long long)low,
+             higher, (unsigned long long)high);
+    return -1;
+}
+
 int config_check(const struct config *config, char *error, size_t error_size)
 {
     /* 4 threads stay free for /health, 1 login hashes and 4 wait, 8 may wait for each permit. */
@@ -178,5 +189,9 @@ int config_check(const struct config *config, char *error, size_t error_size)
                  (unsigned long long)config->worker_threads);
         return -1;
     }
-    return 0;
+    if (check_order("wal.soft", config->wal_soft_mib, "wal.hard", config->wal_hard_mib, error,
+                    error_size) < 0)
+        return -1;
+    return check_order("wal.hard", config->wal_hard_mib, "wal.ceiling", config->wal_ceiling_mib,
+                       error, error_size);
 }

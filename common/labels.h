@@ -158,7 +158,10 @@
     X(GATE_RESET, "gate_reset")                 \
     X(UNKILLABLE, "unkillable")                 \
     X(PAUSED, "supervisor_paused")              \
-    X(NOTE, "note")
+    X(NOTE, "note")                             \
+    X(WAL_PINNED, "wal_pinned")                 \
+    X(BACKUP, "backup")                         \
+    X(BACKUP_FAILED, "backup_failed")
 
 #define X(id, name) CLASS_##id,
 enum request_class { CLASS_LIST(X) CLASS_COUNT };

@@ -22,6 +22,8 @@ static enum log_level level_of(unsigned type)
         return LOG_ERROR;
     case EVENT_WORKER_DEGRADED:
     case EVENT_PAUSED:
+    case EVENT_WAL_PINNED:
+    case EVENT_BACKUP_FAILED:
         return LOG_WARNING;
     default:
         return LOG_INFO;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/sentinel/handle.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/db/schema.h"
@@ -23,7 +25,7 @@ static void acknowledge(struct handle *handle, uint64_t epoch)
 
 void handle_init(struct handle *handle, struct child *child)
 {
-    *handle = (struct handle){.child = child};
+    *handle = (struct handle){.child = child, .shm_fd = -1};
     db_paths_set(&handle->paths, child->region->header.data_dir);
     acknowledge(handle, board_epoch(handle));
 }
@@ -72,7 +74,9 @@ int handle_open(struct handle *handle, enum db_role role, const struct db_identi
         sqlite3_busy_handler(handle->db, wait_while_busy, handle);
         sqlite3_progress_handler(handle->db, PROGRESS_STEPS, stop_when_late, handle);
         result = read_what_it_is(handle, error);
-        if (result < 0)
+        if (result == 0)
+            handle->shm_fd = open(handle->paths.file[DB_FILE_SHM], O_RDONLY | O_CLOEXEC);
+        else
             handle_close(handle);
     }
     handle_count(handle, DB_OP_OPEN, result < 0 ? error->code : DB_CODE_OK, start_ns);
@@ -83,6 +87,9 @@ void handle_close(struct handle *handle)
 {
     db_close(handle->db);
     handle->db = NULL;
+    if (handle->shm_fd >= 0)
+        close(handle->shm_fd);
+    handle->shm_fd = -1;
 }
 
 bool handle_is_outdated(const struct handle *handle)

@@ -18,6 +18,10 @@ struct handle {
     struct child *child;
     struct db_paths paths;
     sqlite3 *db; /* NULL: closed */
+    /* -shm once more, to ask who holds its locks (lock_holder.h); -1: none. Open beside the
+     * database and closed after it: closing it earlier would drop every lock this process has
+     * there. */
+    int shm_fd;
     uint64_t epoch;
     struct db_identity opened; /* the files and the id at the first read; valid while db is open */
     /* Bounds of the calls that follow, monotonic. SQLite asks for them in its handlers. */
@@ -32,6 +36,7 @@ void handle_init(struct handle *handle, struct child *child);
 int handle_open(struct handle *handle, enum db_role role, const struct db_identity *expected,
                 struct db_error *error);
 
+/* Every other connection of this process to app.db is closed already. */
 void handle_close(struct handle *handle);
 
 /* Whether the board asks for every handle to be opened anew. */

@@ -4,7 +4,8 @@
  * 3.51.3 can corrupt a database when one process restarts the -wal while another checkpoints on a
  * stale index; behind the gate that cannot happen (docs/architecture.md, "The database").
  * It also purges what is old. Every hold of the gate is short, because all writers wait behind it.
- * It does nothing while the board says that app.db is not to be written.
+ * It opens nothing while the board says that app.db is not to be read, and writes nothing while it
+ * says that it is not to be written, but that a checkpoint may make room (governor.c).
  */
 #include "supervisor/sentinel/keeper.h"
 
@@ -13,19 +14,20 @@
 
 #include "common/clock.h"
 #include "common/db/gate.h"
+#include "common/db/lock_holder.h"
 #include "common/exit_codes.h"
 #include "common/log.h"
+#include "supervisor/sentinel/alarm.h"
 #include "supervisor/sentinel/modes.h"
 
-#define STEP_EVERY_NS      NS_PER_S
-#define SOON_NS            (200 * NS_PER_MS) /* the next try when the -wal is above wal.soft */
-#define GATE_LIMIT_NS      (100 * NS_PER_MS)
-#define BUSY_LIMIT_NS      (20 * NS_PER_MS)
-#define RESCUE_LIMIT_NS    (300 * NS_PER_MS)
-#define WAL_WORTH_IT_BYTES (UINT64_C(1) << 20) /* below, emptying it costs more than it saves */
-#define BYTES_PER_MIB      (UINT64_C(1) << 20)
+#define STEP_EVERY_NS   NS_PER_S
+#define GATE_LIMIT_NS   (100 * NS_PER_MS)
+#define BUSY_LIMIT_NS   (20 * NS_PER_MS)
+#define RESCUE_LIMIT_NS (300 * NS_PER_MS)
+#define RESCUE_COPY_NS  (10 * NS_PER_S) /* nobody writes: better late than lost */
+#define BYTES_PER_MIB   (UINT64_C(1) << 20)
 
-static uint64_t wal_bytes(const struct keeper *keeper)
+uint64_t keeper_wal_bytes(const struct keeper *keeper)
 {
     struct stat status;
     if (stat(keeper->handle.paths.file[DB_FILE_WAL], &status) < 0)
@@ -59,45 +61,63 @@ void keeper_leave_gate(struct keeper *keeper)
     gate_unlock(&keeper->handle.child->region->gate, keeper->handle.child->slot);
 }
 
-/* Move the -wal into app.db and empty it. The gate is held. */
-static enum db_code checkpoint(struct keeper *keeper)
+/* Move the -wal into app.db and empty it; copying is cut after budget_ns. The gate is held. */
+static enum db_code checkpoint(struct keeper *keeper, uint64_t budget_ns)
 {
     uint64_t start_ns = clock_now_ns();
     /* It fsyncs: to whoever measures how long the gate is held this is a commit. */
     gate_mark_commit(keeper->handle.child->slot);
+    alarm_set(keeper->handle.db, budget_ns);
     enum db_code code = db_code_of(sqlite3_wal_checkpoint_v2(
         keeper->handle.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+    alarm_clear();
     /* BUSY: a reader still needs the -wal. What it does not need was moved; no error. */
-    handle_count(&keeper->handle, DB_OP_CHECKPOINT, code == DB_CODE_BUSY ? DB_CODE_OK : code,
-                 start_ns);
+    bool put_off = code == DB_CODE_BUSY || code == DB_CODE_INTERRUPT;
+    handle_count(&keeper->handle, DB_OP_CHECKPOINT, put_off ? DB_CODE_OK : code, start_ns);
     return code;
 }
 
 /* A connection that met one of these may know less than the file. */
 static void close_when_spoilt(struct keeper *keeper, enum db_code code)
 {
-    if (code == DB_CODE_OK || code == DB_CODE_BUSY || code == DB_CODE_FULL)
+    if (code == DB_CODE_OK || code == DB_CODE_BUSY || code == DB_CODE_FULL ||
+        code == DB_CODE_INTERRUPT)
         return;
     log_warning("checkpoint_failed", "the write-ahead log could not be emptied: %s (%s)",
                 db_code_name(code), sqlite3_errmsg(keeper->handle.db));
     handle_close(&keeper->handle);
 }
 
+/* Above wal.hard somebody should know who reads for so long. */
+static void name_who_pins(struct keeper *keeper, uint64_t now_ns)
+{
+    char name[LOCK_HOLDER_NAME];
+    uint64_t bytes = keeper_wal_bytes(keeper);
+    pid_t holder = lock_holder_of_oldest_read(keeper->handle.shm_fd);
+    if (!governor_names(&keeper->governor, bytes, holder, now_ns))
+        return;
+    lock_holder_name(holder, name);
+    child_report(keeper->handle.child, EVENT_WAL_PINNED,
+                 "app.db-wal has %llu MiB and cannot be emptied: pid %d (%s) reads an old state "
+                 "of app.db; it ends with its transaction",
+                 (unsigned long long)(bytes / BYTES_PER_MIB), (int)holder, name);
+}
+
 static void try_checkpoint(struct keeper *keeper, uint64_t now_ns)
 {
-    uint64_t bytes = wal_bytes(keeper);
-    bool urgent = bytes > keeper->handle.child->config.wal_soft_mib * BYTES_PER_MIB;
-    if (bytes < WAL_WORTH_IT_BYTES || now_ns < keeper->next_checkpoint_ns ||
-        (!urgent && now_ns < keeper->next_step_ns))
+    struct board_words *words = &keeper->handle.child->region->board.words;
+    if (!governor_may_checkpoint(atomic_load(&words->db_state), atomic_load(&words->db_writable)) ||
+        !governor_wants_try(&keeper->governor, keeper_wal_bytes(keeper), now_ns))
         return;
-    keeper->next_checkpoint_ns = now_ns + SOON_NS;
-    if (!keeper_enter_gate(keeper))
+    if (!keeper_enter_gate(keeper)) {
+        governor_put_off(&keeper->governor, now_ns);
         return;
-    enum db_code code = checkpoint(keeper);
+    }
+    enum db_code code = checkpoint(keeper, keeper->governor.budget_ns);
     keeper_leave_gate(keeper);
-    /* A reader that pins the -wal will not let go within a moment; writers wait for every try. */
-    if (code != DB_CODE_OK)
-        keeper->next_checkpoint_ns = now_ns + STEP_EVERY_NS;
+    governor_note(&keeper->governor, code, now_ns);
+    if (code == DB_CODE_BUSY)
+        name_who_pins(keeper, now_ns);
     close_when_spoilt(keeper, code);
 }
 
@@ -117,7 +137,7 @@ static void save_what_only_we_see(struct keeper *keeper)
         return;
     }
     handle->busy_until_ns = limit_ns;
-    enum db_code code = checkpoint(keeper);
+    enum db_code code = checkpoint(keeper, RESCUE_COPY_NS);
     keeper_leave_gate(keeper);
     if (code == DB_CODE_OK)
         child_report(child, EVENT_NOTE, "app.db-wal or -shm was taken away; its content was saved");
@@ -126,12 +146,12 @@ static void save_what_only_we_see(struct keeper *keeper)
                      db_code_name(code));
 }
 
-/* Whether app.db may be touched, with the connection open. */
+/* Whether app.db may be read, with the connection open. */
 static bool is_allowed(struct keeper *keeper, uint64_t now_ns)
 {
     struct region *region = keeper->handle.child->region;
     struct db_error error;
-    if (!atomic_load(&region->board.words.db_writable))
+    if (!atomic_load(&region->board.words.db_readable))
         return false;
     if (!region_read_board(region, &keeper->board) ||
         keeper->board.identity.inode[DB_FILE_MAIN] == 0)
@@ -157,10 +177,10 @@ static void keep(struct keeper *keeper)
     if (!is_allowed(keeper, now_ns))
         return;
     try_checkpoint(keeper, now_ns);
-    if (now_ns < keeper->next_step_ns)
+    if (!keeper->handle.db || now_ns < keeper->next_purge_ns)
         return;
-    keeper->next_step_ns = now_ns + STEP_EVERY_NS;
-    if (keeper->handle.db)
+    keeper->next_purge_ns = now_ns + STEP_EVERY_NS;
+    if (atomic_load(&keeper->handle.child->region->board.words.db_writable))
         keeper_purge(keeper);
 }
 
@@ -170,6 +190,7 @@ int keeper_run(int argc, char **argv)
     static struct keeper keeper;
     child_enter(&child, "keeper", argc, argv);
     handle_init(&keeper.handle, &child);
+    governor_init(&keeper.governor, child.config.wal_soft_mib, child.config.wal_hard_mib);
     keep(&keeper);
     child_set_phase(&child, PHASE_READY);
     while (!child_wait(&child) && !child_is_orphan(&child))

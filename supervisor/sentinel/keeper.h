@@ -3,13 +3,18 @@
 #ifndef BULKHEAD_SENTINEL_KEEPER_H
 #define BULKHEAD_SENTINEL_KEEPER_H
 
+#include "supervisor/sentinel/governor.h"
 #include "supervisor/sentinel/handle.h"
 
 struct keeper {
     struct handle handle;
     struct board board; /* the newest copy that could be had */
-    uint64_t next_step_ns, next_checkpoint_ns, next_open_ns;
+    struct governor governor;
+    uint64_t next_purge_ns, next_open_ns;
 };
+
+/* The size of app.db-wal now. */
+uint64_t keeper_wal_bytes(const struct keeper *keeper);
 
 /* Take the gate, soon or not at all, and make sure that the files are still the board's. While it
  * is held other locks are waited for only briefly. False: it is not held. */

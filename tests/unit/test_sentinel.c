@@ -492,6 +492,18 @@ static void behind_the_fence_nothing_is_done(void **state)
     db_close(db);
 }
 
+static void a_full_disk_forbids_writes_but_not_the_checkpoint(void **state)
+{
+    (void)state;
+    sqlite3 *db = keeping();
+    atomic_store(&fleet.region->board.words.db_state, DB_STATE_FULL);
+    atomic_store(&fleet.region->board.words.db_writable, 0);
+    wait_ms(150);
+    grow_wal(db, 6 * 1024);
+    assert_true(comes_true(wal_is_empty, 1500));
+    db_close(db);
+}
+
 static void a_file_that_is_not_the_boards_is_not_touched(void **state)
 {
     (void)state;
@@ -637,6 +649,7 @@ int main(void)
         TEST(the_log_is_emptied_only_behind_the_gate),
         TEST(a_small_log_is_left_alone),
         TEST(behind_the_fence_nothing_is_done),
+        TEST(a_full_disk_forbids_writes_but_not_the_checkpoint),
         TEST(a_file_that_is_not_the_boards_is_not_touched),
         TEST(a_reader_in_the_way_is_put_up_with),
         TEST(old_answers_are_purged_in_small_steps),

@@ -203,6 +203,24 @@ static void keys_that_disagree_are_named(void **unused)
     assert_non_null(strstr(error, "worker.threads"));
 }
 
+static void steps_of_the_log_are_in_order(void **unused)
+{
+    (void)unused;
+    static struct config config;
+    char error[200];
+    config_defaults(&config);
+    assert_int_equal(config_check(&config, error, sizeof error), 0);
+    config.wal_soft_mib = config.wal_hard_mib = config.wal_ceiling_mib = 20;
+    assert_int_equal(config_check(&config, error, sizeof error), 0);
+    config.wal_soft_mib = 21;
+    assert_int_equal(config_check(&config, error, sizeof error), -1);
+    assert_string_equal(error, "wal.soft = 21 is more than wal.hard = 20");
+    config.wal_soft_mib = 1;
+    config.wal_ceiling_mib = 19;
+    assert_int_equal(config_check(&config, error, sizeof error), -1);
+    assert_string_equal(error, "wal.hard = 20 is more than wal.ceiling = 19");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +235,7 @@ int main(void)
         cmocka_unit_test(configuration_takes_what_it_prints),
         cmocka_unit_test(configuration_names_what_is_wrong),
         cmocka_unit_test(keys_that_disagree_are_named),
+        cmocka_unit_test(steps_of_the_log_are_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

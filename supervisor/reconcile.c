@@ -73,7 +73,8 @@ static void step_setting_up(struct supervisor *supervisor, uint64_t now_ns)
 
 static void step_first_look(struct supervisor *supervisor, uint64_t now_ns)
 {
-    if (supervisor->database.verdict.last_tick == 0 && now_ns - supervisor->life_since_ns < FIRST_LOOK_LIMIT)
+    if (supervisor->database.verdict.last_tick == 0 &&
+        now_ns - supervisor->life_since_ns < FIRST_LOOK_LIMIT)
         return;
     want(supervisor, HELPER_SLOT(HELPER_KEEPER), now_ns);
     for (unsigned i = 0; i < supervisor->config.workers; i++)

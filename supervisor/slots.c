@@ -315,9 +315,9 @@ static bool has_stuck_thread(const struct supervisor *supervisor, const struct s
             now_ns < deadline + 2 * NS_PER_S || now_ns > deadline + 3600 * NS_PER_S)
             continue;
         bool database = *stage == STAGE_GATE || *stage == STAGE_DB || *stage == STAGE_COMMIT;
-        if (database &&
-            (supervisor->database.verdict.state != DB_STATE_UP ||
-             now_ns < supervisor->database.verdict.since_ns + 2 * NS_PER_S || somebody_commits(supervisor)))
+        if (database && (supervisor->database.verdict.state != DB_STATE_UP ||
+                         now_ns < supervisor->database.verdict.since_ns + 2 * NS_PER_S ||
+                         somebody_commits(supervisor)))
             continue; /* the stall is everybody's, or just over */
         return true;
     }

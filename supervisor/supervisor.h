@@ -21,7 +21,6 @@
 #include "supervisor/restart_policy.h"
 #include "supervisor/roster.h"
 
-
 /* One place in the fleet and the process in it. */
 struct slot_record {
     unsigned index;

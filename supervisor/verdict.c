@@ -170,9 +170,8 @@ static bool take_silence(struct verdict *verdict, const struct look_now *now, ui
         snprintf(evidence, sizeof evidence, "the sentinel hangs in %s app.db since %.1f s",
                  steps[now->step], (double)hung_ns / (double)NS_PER_S);
         verdict->hung_ns = now_ns;
-        return verdict_accuse(verdict,
-                              now->step == PROBE_WRITE ? DB_STATE_SLOW : DB_STATE_DOWN, evidence,
-                              now_ns);
+        return verdict_accuse(verdict, now->step == PROBE_WRITE ? DB_STATE_SLOW : DB_STATE_DOWN,
+                              evidence, now_ns);
     }
     /* A sentinel that was killed for hanging has a successor, who needs time to hang as well. */
     if (now_ns - verdict->last_look_ns <= (LOOKS_MISSED + 1) * LOOK_INTERVAL_NS ||

@@ -19,8 +19,7 @@ static void what_makes_it_let_go(void **unused)
         struct reopen reopen = {0};
         struct reopen_facts facts = {.state = (enum db_state)state, .identity_known = true};
         bool expected = state == DB_STATE_REPLACED || state == DB_STATE_CORRUPT;
-        assert_int_equal(reopen_step(&reopen, &facts, S),
-                         expected ? REOPEN_CLOSE : REOPEN_NOTHING);
+        assert_int_equal(reopen_step(&reopen, &facts, S), expected ? REOPEN_CLOSE : REOPEN_NOTHING);
         assert_int_equal(reopen.phase, expected ? REOPEN_CLOSING : REOPEN_SETTLED);
         reopen = (struct reopen){0};
         facts.fsync_failed = true;

@@ -366,7 +366,7 @@ static void a_foreign_write_lock_is_seen_and_not_waited_for(void **state)
     sqlite3 *db = writer();
     must(db, "BEGIN IMMEDIATE");
     assert_true(comes_true(sees_busy, 1000));
-    assert_non_null(strstr(watch.evidence, "outside this server"));
+    assert_non_null(strstr(watch.evidence, "not of this server"));
     assert_int_equal(watch.read_code, DB_CODE_OK);
     assert_true(watch.write_us < 200000 * SLOW);
     must(db, "ROLLBACK");

@@ -75,8 +75,7 @@ static void what_one_look_says(void **unused)
         {{.identity = IDENTITY_SAME, .write_us = 600000}, DB_STATE_SLOW},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_int_equal(verdict_of_look(&rows[i].watch, &limits, DB_STATE_UP),
-                         rows[i].state);
+        assert_int_equal(verdict_of_look(&rows[i].watch, &limits, DB_STATE_UP), rows[i].state);
 }
 
 static void one_bad_look_is_not_enough(void **unused)
@@ -124,8 +123,7 @@ static void a_silent_sentinel_is_unknown_and_fences_nobody(void **unused)
     struct watch same = good;
     same.tick = verdict.last_tick;
     const struct look_now resting = {.step = PROBE_RESTING};
-    assert_false(
-        verdict_step(&verdict, &same, &resting, &limits, now_ns + 3 * LOOK_INTERVAL_NS));
+    assert_false(verdict_step(&verdict, &same, &resting, &limits, now_ns + 3 * LOOK_INTERVAL_NS));
     assert_true(verdict_step(&verdict, &same, &resting, &limits, now_ns + 5 * LOOK_INTERVAL_NS));
     assert_int_equal(verdict.state, DB_STATE_UNKNOWN);
     assert_true(verdict_allows_reads(verdict.state));
@@ -204,8 +202,8 @@ static void a_full_log_is_told_from_a_full_disk(void **unused)
     (void)unused;
     struct watch log = {.identity = IDENTITY_SAME, .wal_bytes = 64 * MIB};
     struct watch disk = {.identity = IDENTITY_SAME, .room_bytes = 100 * MIB, .free_bytes = MIB};
-    struct watch refused = {.identity = IDENTITY_SAME, .write_code = DB_CODE_FULL,
-                            .wal_bytes = 64 * MIB};
+    struct watch refused = {
+        .identity = IDENTITY_SAME, .write_code = DB_CODE_FULL, .wal_bytes = 64 * MIB};
     struct verdict verdict = up();
     look(&verdict, log);
     assert_true(look(&verdict, log));

@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/exit_codes.h"
+#include "common/fault.h"
 #include "common/log.h"
 
 #define HEARTBEAT_MS 100
@@ -64,6 +65,7 @@ void child_enter(struct child *child, const char *process, int argc, char **argv
         exit(EXIT_BUG);
     }
     child->slot = region_slot(child->region, child->slot_index);
+    fault_start(child->region, child->slot_index, child->generation);
     log_open(process, (int)child->slot_index, (enum log_level)child->config.log_level,
              &child->slot->metrics.log_dropped[0][0]);
     child->slot->last_words[0] = '\0';
@@ -115,6 +117,7 @@ bool child_wait_ms(struct child *child, int limit_ms)
             term = true;
     }
     child_heartbeat(child);
+    fault_strike(FAULT_POINT_NOW);
     return term;
 }
 

@@ -46,7 +46,8 @@ void child_set_phase(struct child *child, enum child_phase phase);
 /* Once every 100 ms, from the thread whose health stands for the process's. */
 void child_heartbeat(struct child *child);
 
-/* Wait for SIGTERM or the end of one heartbeat interval (100 ms), then beat.
+/* Wait for SIGTERM or the end of one heartbeat interval (100 ms), then beat; faults meant for `now`
+ * strike here.
  * True when SIGTERM came. */
 bool child_wait(struct child *child);
 

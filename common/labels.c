@@ -22,6 +22,7 @@ NAME_FUNCTION(restart_reason_name, RESTART_REASON_LIST)
 NAME_FUNCTION(attempt_name, ATTEMPT_LIST)
 NAME_FUNCTION(refusal_name, REFUSAL_LIST)
 NAME_FUNCTION(event_name, EVENT_LIST)
+NAME_FUNCTION(fault_kind_name, FAULT_KIND_LIST)
 #undef X
 
 static const struct {

@@ -161,7 +161,19 @@
     X(NOTE, "note")                             \
     X(WAL_PINNED, "wal_pinned")                 \
     X(BACKUP, "backup")                         \
-    X(BACKUP_FAILED, "backup_failed")
+    X(BACKUP_FAILED, "backup_failed")           \
+    X(FAULT_START, "fault_start")               \
+    X(FAULT_END, "fault_end")
+
+/* What can be broken on purpose (docs/faults.md). */
+#define FAULT_KIND_LIST(X)    \
+    X(CRASH, "crash")         \
+    X(HANG, "hang")           \
+    X(SLOW, "slow")           \
+    X(ERROR, "error")         \
+    X(SCRIBBLE, "scribble")   \
+    X(CLOSE_FDS, "close_fds") \
+    X(DB, "db")
 
 #define X(id, name) CLASS_##id,
 enum request_class { CLASS_LIST(X) CLASS_COUNT };
@@ -202,6 +214,9 @@ enum refusal { REFUSAL_LIST(X) REFUSAL_COUNT };
 #define X(id, name) EVENT_##id,
 enum event_type { EVENT_LIST(X) EVENT_COUNT };
 #undef X
+#define X(id, name) FAULT_##id,
+enum fault_kind { FAULT_KIND_LIST(X) FAULT_KIND_COUNT };
+#undef X
 
 /* Names; "?" for a number that is none of the list (it may come from a corrupt page). */
 const char *class_name(unsigned value);
@@ -215,6 +230,7 @@ const char *restart_reason_name(unsigned value);
 const char *attempt_name(unsigned value);
 const char *refusal_name(unsigned value);
 const char *event_name(unsigned value);
+const char *fault_kind_name(unsigned value);
 
 /* An endpoint's method, route template and class. */
 const char *endpoint_method(unsigned endpoint);

@@ -69,6 +69,7 @@ static const struct {
     [DIMENSION_SLOT] = {SIZE_SLOT, "slot", NULL},
     [DIMENSION_RESTART_REASON] = {SIZE_RESTART_REASON, "reason", restart_reason_name},
     [DIMENSION_DEATH] = {SIZE_DEATH, "class", death_name},
+    [DIMENSION_FAULT_KIND] = {SIZE_FAULT_KIND, "kind", fault_kind_name},
 };
 
 size_t dimension_size(enum dimension dimension)

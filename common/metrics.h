@@ -37,6 +37,7 @@ enum dimension {
     DIMENSION_SLOT,
     DIMENSION_RESTART_REASON,
     DIMENSION_DEATH,
+    DIMENSION_FAULT_KIND,
 };
 
 #define SIZE_NONE           1
@@ -52,6 +53,7 @@ enum dimension {
 #define SIZE_SLOT           WORKER_SLOTS_MAX
 #define SIZE_RESTART_REASON RESTART_REASON_COUNT
 #define SIZE_DEATH          DEATH_COUNT
+#define SIZE_FAULT_KIND     FAULT_KIND_COUNT
 
 #define SLOT_COUNTER(id, name, d1, d2, spread, help) _Atomic uint64_t id[SIZE_##d1][SIZE_##d2];
 #define SLOT_GAUGE(id, name, d1, spread, help)       _Atomic int64_t id[SIZE_##d1];

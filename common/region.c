@@ -17,6 +17,7 @@ _Static_assert(offsetof(struct region, config) % REGION_PAGE == 0, "config start
 _Static_assert(offsetof(struct region, board) % REGION_PAGE == 0, "board starts a page");
 _Static_assert(offsetof(struct region, watch) % REGION_PAGE == 0, "watch starts a page");
 _Static_assert(offsetof(struct region, events) % REGION_PAGE == 0, "events start a page");
+_Static_assert(offsetof(struct region, faults) % REGION_PAGE == 0, "faults start a page");
 _Static_assert(offsetof(struct region, gate) % REGION_PAGE == 0, "gate starts a page");
 _Static_assert(offsetof(struct region, slots) % REGION_PAGE == 0, "slots start a page");
 _Static_assert(sizeof(struct slot_part) % REGION_PAGE == 0, "each slot starts a page");
@@ -26,6 +27,8 @@ _Static_assert(sizeof(struct board) % 8 == 0, "board is whole words");
 _Static_assert(sizeof(struct watch) % 8 == 0, "watch is whole words");
 _Static_assert(sizeof(struct event) % 8 == 0, "event is whole words");
 _Static_assert(sizeof(struct config) % 8 == 0, "config is whole words");
+_Static_assert(sizeof(struct fault_table) % 8 == 0, "the fault table is whole words");
+_Static_assert(FAULT_SLOTS_MAX == SLOTS_MAX, "a fault can name every slot");
 _Static_assert(sizeof(_Atomic uint64_t) == 8, "an atomic counter is one word");
 
 #define QUICK_TRIES   20
@@ -167,4 +170,9 @@ bool region_read_event(const struct region *region, uint64_t id, struct event *e
 {
     const struct event_entry *entry = &region->events.entry[id % EVENTS_SIZE];
     return change_read(&entry->change, event, &entry->event, sizeof *event) && event->id == id;
+}
+
+bool region_read_faults(const struct region *region, struct fault_table *table)
+{
+    return change_read(&region->faults.change, table, &region->faults.table, sizeof *table);
 }

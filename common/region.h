@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "common/config.h"
+#include "common/fault_table.h"
 #include "common/labels.h"
 #include "common/metrics.h"
 
@@ -242,6 +243,7 @@ struct slot {
     char last_words[256];           /* why it gives up; written just before exit */
     _Atomic uint64_t outbox_head;   /* events ever put in */
     struct outbox_event outbox[OUTBOX_SIZE];
+    struct fault_mark fault_mark[FAULTS_MAX]; /* which faults have struck here; outlives a crash */
     struct thread_cell cell[CELLS_MAX];
     struct slot_metrics metrics;
 };
@@ -279,6 +281,16 @@ struct events {
     struct event_entry entry[EVENTS_SIZE]; /* event id lies at id % EVENTS_SIZE */
 };
 
+/* ---- faults: the supervisor -------------------------------------------------------------- */
+
+struct faults_part {
+    _Atomic uint64_t
+        active; /* 0: none is active, and nobody looks further; else changes with them */
+    _Atomic uint32_t active_of_kind[FAULT_KIND_COUNT];
+    struct change change;
+    _Alignas(64) struct fault_table table;
+};
+
 /* ---- the whole --------------------------------------------------------------------------- */
 
 struct region {
@@ -287,6 +299,7 @@ struct region {
     _Alignas(REGION_PAGE) struct board_part board;
     _Alignas(REGION_PAGE) struct watch_part watch;
     _Alignas(REGION_PAGE) struct events events;
+    _Alignas(REGION_PAGE) struct faults_part faults;
     _Alignas(REGION_PAGE) struct gate gate;
     _Alignas(REGION_PAGE) struct slot_part slots[SLOTS_MAX];
 };
@@ -310,6 +323,7 @@ bool region_read_board(const struct region *region, struct board *board);
 bool region_read_watch(const struct region *region, struct watch *watch);
 bool region_read_config(const struct region *region, struct config *config);
 bool region_read_event(const struct region *region, uint64_t id, struct event *event);
+bool region_read_faults(const struct region *region, struct fault_table *table);
 
 static inline struct slot *region_slot(struct region *region, unsigned index)
 {

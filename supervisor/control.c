@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/exit_codes.h"
 #include "common/json_out.h"
+#include "supervisor/fault_desk.h"
 #include "supervisor/loop.h"
 #include "supervisor/reconcile.h"
 #include "supervisor/spawn.h"
@@ -133,12 +134,23 @@ static int slot_after(const struct supervisor *supervisor, const char *line, con
                                                                                      : -1;
 }
 
+static void obey_faults(struct supervisor *supervisor, struct control_client *client)
+{
+    static char text[FAULT_DESK_ANSWER]; /* the supervisor has one thread */
+    fault_desk_obey(supervisor, client->line + 7, text, sizeof text - 1);
+    size_t length = strlen(text);
+    text[length++] = '\n';
+    send(client->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void obey(struct supervisor *supervisor, struct control_client *client)
 {
     const char *line = client->line;
     char why[160] = "";
     int slot;
-    if (strcmp(line, "region") == 0) {
+    if (strncmp(line, "faults ", 7) == 0) {
+        obey_faults(supervisor, client);
+    } else if (strcmp(line, "region") == 0) {
         hand_out_region(supervisor, client);
     } else if (strcmp(line, "reload") == 0) {
         bool ok = reconcile_reload(supervisor, -1, why, sizeof why);
@@ -159,7 +171,7 @@ static void obey(struct supervisor *supervisor, struct control_client *client)
             answer(client, false, -1, "%s", why);
     } else {
         answer(client, false, -1,
-               "unknown command; known: region, restart N, drain N, reload, stop");
+               "unknown command; known: region, restart N, drain N, reload, stop, faults ...");
     }
 }
 

@@ -5,6 +5,7 @@
  *   region              the answer carries a read-only descriptor of the region (SCM_RIGHTS)
  *   restart N, drain N  one worker slot
  *   reload, stop        the service
+ *   faults ...          the fault bench (supervisor/fault_desk.h)
  */
 #ifndef BULKHEAD_CONTROL_H
 #define BULKHEAD_CONTROL_H
@@ -20,7 +21,7 @@ struct control_client {
     int fd; /* -1: free */
     uint64_t since_ns;
     size_t length;
-    char line[128];
+    char line[512];
 };
 
 struct control {

@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/histogram.h"
+#include "supervisor/fault_desk.h"
 #include "supervisor/journal.h"
 #include "supervisor/slots.h"
 #include "supervisor/supervisor.h"
@@ -276,7 +277,8 @@ static void tell(struct supervisor *supervisor, enum db_state before)
                 "the database is up again, it was %s", db_state_name(before));
     else if (state != DB_STATE_UP)
         database->event_id =
-            journal(supervisor, EVENT_DB_UNAVAILABLE, NULL, 0, "the database is %s: %.110s",
+            journal(supervisor, EVENT_DB_UNAVAILABLE, NULL,
+                    fault_desk_cause_of_database(supervisor), "the database is %s: %.110s",
                     db_state_name(state), database->verdict.evidence);
 }
 

@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/exit_codes.h"
 #include "supervisor/control.h"
+#include "supervisor/fault_desk.h"
 #include "supervisor/journal.h"
 #include "supervisor/notify.h"
 #include "supervisor/reload.h"
@@ -295,6 +296,7 @@ static uint64_t nearest_deadline(const struct supervisor *supervisor)
 
 uint64_t reconcile(struct supervisor *supervisor, uint64_t now_ns)
 {
+    fault_desk_step(supervisor, now_ns);
     database_step(supervisor, now_ns);
     journal_collect(supervisor);
     notice_common_staleness(supervisor, now_ns);

@@ -15,6 +15,7 @@
 #include "supervisor/aggregate.h"
 #include "supervisor/control.h"
 #include "supervisor/database.h"
+#include "supervisor/faults.h"
 #include "supervisor/listeners.h"
 #include "supervisor/options.h"
 #include "supervisor/place.h"
@@ -91,6 +92,9 @@ struct supervisor {
     uint64_t random_state;
 
     struct database_record database;
+
+    struct faults faults;
+    uint64_t faults_version; /* of the published table */
 
     struct board board; /* what is published */
     struct aggregate aggregate;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/health.h"
 #include "worker/auth.h"
 #include "worker/body.h"
@@ -191,6 +192,21 @@ static void settle_body(struct exchange *exchange)
         end_connection(exchange);
 }
 
+/* What the fault bench has for this request. False when the response is made. */
+static bool step_fault(struct exchange *exchange)
+{
+    enum endpoint endpoint = exchange->request.route.endpoint;
+    unsigned status = fault_request(endpoint_class(endpoint), endpoint);
+    if (status == 0)
+        return true;
+    response_problem(exchange,
+                     status == 503   ? PROBLEM_INJECTED_UNAVAILABLE
+                     : status == 504 ? PROBLEM_INJECTED_TIMEOUT
+                                     : PROBLEM_INJECTED_ERROR,
+                     "A fault that was set on purpose; nothing was changed.");
+    return false;
+}
+
 void dispatch_request(struct exchange *exchange)
 {
     const struct mg_request_info *info = mg_get_request_info(exchange->connection);
@@ -209,7 +225,7 @@ void dispatch_request(struct exchange *exchange)
         response_problem(exchange, problem, detail);
     } else if (!step_head(exchange)) {
         settle_body(exchange);
-    } else if (step_body(exchange)) {
+    } else if (step_body(exchange) && step_fault(exchange)) {
         handlers[request->route.endpoint](exchange);
     }
 }

@@ -33,7 +33,10 @@
     X(BULKHEAD_FULL, 503, "bulkhead-full", "Too many requests of this kind at once")          \
     X(WRITE_OUTCOME_UNKNOWN, 503, "write-outcome-unknown", "Outcome of the write is unknown") \
     X(DEADLINE_EXCEEDED, 504, "deadline-exceeded", "Deadline exceeded")                       \
-    X(VERSION_NOT_SUPPORTED, 505, "http-version-not-supported", "HTTP version not supported")
+    X(VERSION_NOT_SUPPORTED, 505, "http-version-not-supported", "HTTP version not supported") \
+    X(INJECTED_ERROR, 500, "injected-fault", "Injected fault")                                \
+    X(INJECTED_UNAVAILABLE, 503, "injected-fault", "Injected fault")                          \
+    X(INJECTED_TIMEOUT, 504, "injected-fault", "Injected fault")
 
 #define X(id, status, slug, title) PROBLEM_##id,
 enum problem { PROBLEM_LIST(X) PROBLEM_COUNT };

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/db/gate.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "worker/liveness.h"
 #include "worker/write_operation.h"
@@ -96,10 +97,14 @@ static enum db_code begin(struct turn *turn, uint64_t until_ns)
 static void commit(struct turn *turn, struct operations *batch, unsigned size)
 {
     struct slot_metrics *numbers = turn->database->metrics;
+    fault_strike(FAULT_POINT_IN_TRANSACTION);
     gate_mark_commit(turn->slot);
     liveness_stage(STAGE_COMMIT);
+    fault_strike(FAULT_POINT_IN_COMMIT);
     enum db_code code = run_patiently(turn, COMMIT, DB_OP_COMMIT, turn->hold_end_ns);
     liveness_stage(STAGE_DB);
+    if (code == DB_CODE_OK)
+        fault_strike(FAULT_POINT_AFTER_COMMIT);
     if (code == DB_CODE_BUSY) {
         /* SQLite left the transaction open, so taking it back is certain. */
         abandon(turn, code);

@@ -16,6 +16,7 @@
 #include "common/db/gate.h"
 #include "common/db/lock_holder.h"
 #include "common/exit_codes.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "supervisor/sentinel/alarm.h"
 #include "supervisor/sentinel/modes.h"
@@ -68,6 +69,7 @@ static enum db_code checkpoint(struct keeper *keeper, uint64_t budget_ns)
     /* It fsyncs: to whoever measures how long the gate is held this is a commit. */
     gate_mark_commit(keeper->handle.child->slot);
     alarm_set(keeper->handle.db, budget_ns);
+    fault_strike(FAULT_POINT_IN_CHECKPOINT);
     enum db_code code = db_code_of(sqlite3_wal_checkpoint_v2(
         keeper->handle.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
     alarm_clear();

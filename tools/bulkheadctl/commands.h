@@ -22,6 +22,8 @@ struct invocation {
     unsigned timeout_s;
     const char *verb; /* the command's name */
     unsigned slot;    /* of restart and drain */
+    int word_count;   /* of faults: what follows the command's name */
+    char **words;
 };
 
 int command_status(const struct invocation *invocation);
@@ -30,6 +32,8 @@ int command_metrics(const struct invocation *invocation);
 int command_events(const struct invocation *invocation);
 int command_replace(const struct invocation *invocation); /* restart, drain, reload */
 int command_stop(const struct invocation *invocation);
+int command_faults(const struct invocation *invocation);
+void faults_print_help(void);
 
 /* Say what went wrong, as a line on stderr or, with --json, as {"ok":false,"error":…} on stdout.
  * Returns exit_code. */

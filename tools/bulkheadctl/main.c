@@ -24,24 +24,27 @@
 static const struct command {
     const char *name, *argument; /* argument: NULL none, else its name in the help */
     const char *line, *example;
+    bool words; /* takes any number of them, and looks at them itself */
     int (*run)(const struct invocation *invocation);
 } commands[] = {
     {"status", NULL, "State of the service on one screen: health, workers, database, rates.",
-     "bulkheadctl status", command_status},
+     "bulkheadctl status", .run = command_status},
     {"workers", NULL, "The workers and helpers: state, pid, restarts, last death.",
-     "bulkheadctl workers --json", command_workers},
+     "bulkheadctl workers --json", .run = command_workers},
     {"metrics", NULL, "All metrics as the console's /metrics; --describe says what they mean.",
-     "bulkheadctl metrics | grep db_", command_metrics},
+     "bulkheadctl metrics | grep db_", .run = command_metrics},
     {"events", NULL, "What happened and why; --follow goes on, --since ID starts after one.",
-     "bulkheadctl events --follow", command_events},
+     "bulkheadctl events --follow", .run = command_events},
     {"restart", "SLOT", "Replace the worker in a slot; --wait returns when that is done.",
-     "bulkheadctl restart 2 --wait", command_replace},
+     "bulkheadctl restart 2 --wait", .run = command_replace},
     {"drain", "SLOT", "Let the worker in a slot finish what it has and end.", "bulkheadctl drain 0",
-     command_replace},
+     .run = command_replace},
     {"reload", NULL, "Replace all workers one by one; no request is lost.",
-     "bulkheadctl reload --wait", command_replace},
+     "bulkheadctl reload --wait", .run = command_replace},
     {"stop", NULL, "Stop the service gracefully and wait for its end.",
-     "bulkheadctl stop --timeout 60", command_stop},
+     "bulkheadctl stop --timeout 60", .run = command_stop},
+    {"faults", "...", "What is broken on purpose; set KIND key=value ..., clear ID|all; --help.",
+     "bulkheadctl faults set crash target=worker:1", .words = true, .run = command_faults},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -68,7 +71,8 @@ static void print_options(void)
            "  -V, --version\n"
            "Without -d and -s it looks in $RUNTIME_DIRECTORY, /run/bulkhead,\n"
            "$STATE_DIRECTORY/run and ./var/run.\n"
-           "\nExit codes: 0 done, 1 refused or not done in time, 75 no server, 78 usage.\n");
+           "\nExit codes: 0 done, 1 refused or not done in time, 75 no server, 78 usage;\n"
+           "2 a fault that cannot be.\n");
 }
 
 static int print_help(const struct command *command)
@@ -78,6 +82,8 @@ static int print_help(const struct command *command)
     for (size_t i = 0; i < COMMANDS; i++)
         if (!command || command == &commands[i])
             print_command(&commands[i]);
+    if (command && command->words)
+        faults_print_help();
     print_options();
     return EXIT_ASKED;
 }
@@ -214,6 +220,10 @@ static int take_arguments(struct invocation *invocation, const struct command *c
                           char **arguments)
 {
     uint64_t slot = 0;
+    invocation->word_count = count;
+    invocation->words = arguments;
+    if (command->words)
+        return 0;
     if (count != (command->argument ? 1 : 0))
         return complain(invocation, EXIT_CONFIGURATION, "%s takes %s; example: %s", command->name,
                         command->argument ? "the number of a slot" : "no argument",

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/db/fault_vfs.h"
 #include "worker/commit.h"
 #include "worker/liveness.h"
 #include "worker/page.h"
@@ -68,6 +69,8 @@ int store_start(struct child *child)
     /* No count of its memory, which would cost a lock of the whole process at each allocation (this
      * SQLite has no lookaside). Refused when a connection is open already: then it counts. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    if (config->faults_enabled)
+        fault_vfs_install();
     store.database = (struct database){.child = child, .metrics = numbers};
     db_paths_set(&store.database.paths, child->region->header.data_dir);
     permits_init(&store.items.permits, numbers, CLASS_READ, true, (unsigned)config->bulkhead_read,

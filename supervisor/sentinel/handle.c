@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/db/fault_vfs.h"
 #include "common/db/schema.h"
 
 #define BUSY_RETRY_NS  (500 * NS_PER_US) /* a killed holder's locks are free after some ms */
@@ -26,6 +27,8 @@ static void acknowledge(struct handle *handle, uint64_t epoch)
 void handle_init(struct handle *handle, struct child *child)
 {
     *handle = (struct handle){.child = child, .shm_fd = -1};
+    if (child->config.faults_enabled)
+        fault_vfs_install();
     db_paths_set(&handle->paths, child->region->header.data_dir);
     acknowledge(handle, board_epoch(handle));
 }

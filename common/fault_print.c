@@ -93,7 +93,7 @@ void fault_spec_print(const struct fault *fault, char *out, size_t size)
     put(&line, "%s", fault_kind_name(fault->kind));
     put_variant(&line, fault);
     put_target(&line, fault);
-    if (fault->kind != FAULT_DB)
+    if (fault->kind == FAULT_CRASH || fault->kind == FAULT_HANG || fault->kind == FAULT_SLOW)
         put(&line, " point=%s", fault_point_name(fault->point));
     if (fault->class < CLASS_COUNT)
         put(&line, " class=%s", class_name(fault->class));
@@ -112,6 +112,8 @@ void fault_spec_print(const struct fault *fault, char *out, size_t size)
         put(&line, " per_second=%u", fault->per_second);
     if (fault->per_million != FAULT_ALWAYS_PPM)
         put(&line, " per_million=%u", fault->per_million);
+    if (fault->seed != 1)
+        put(&line, " seed=%" PRIu64, fault->seed);
     if (fault->after_ms)
         put(&line, " after=%ums", fault->after_ms);
     put(&line, " duration=%ums", fault->duration_ms);

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""Faults of the database: what the service says of each, that it refuses no more than it must, and
+that it is whole when the fault is over."""
+import sqlite3
+import time
+
+import pytest
+from conftest import NOISE, wait_for
+from test_faults import bench, fault, hits, put_fault  # noqa: F401 (bench is a fixture)
+
+
+def state(server):
+    return server.health()["db"]["state"]
+
+
+def assert_whole(server, titles):
+    """Everything acknowledged is there, and the file is sound."""
+    assert server.stop() == 0
+    with sqlite3.connect(f"{server.data}/app.db") as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        stored = [t for (t,) in db.execute("SELECT title FROM items")]
+    assert set(titles) <= set(stored) and len(stored) == len(set(stored))
+
+
+@pytest.mark.parametrize("effect, says, read, slug", [
+    ("full", "full", 200, "storage-full"),
+    ("readonly", "read_only", 200, "read-only"),
+    ("locked", "locked", 200, "locked"),
+    ("down", "down", 503, "database-unavailable"),
+])
+def test_an_effect_on_all_is_seen_named_and_left_behind(bench, effect, says, read, slug):
+    server = bench()
+    acked = []
+
+    def write():
+        title = f"{effect}-{time.monotonic_ns()}"
+        answer = server.request("POST", "/data/items", {"title": title})
+        if answer.status == 201:
+            acked.append(title)
+        return answer
+    assert write().status == 201
+    pids = server.worker_pids()
+    number = put_fault(server, "db", f"effect={effect}", "duration=60s")
+    start = time.monotonic()
+    wait_for(f"/health to say {says}", lambda: state(server) == says, 1 * NOISE)
+    seen = time.monotonic() - start
+    assert server.health()["degraded"] is True
+    assert server.request("GET", "/data/items").status == read
+    answer = write()
+    assert answer.status == 503 and answer.json["type"] == f"/problems/{slug}", answer
+    assert fault(server, number)["state"] == "active" and hits(server, "db") > 0
+    server.ctl("faults", "clear", str(number))
+    start = time.monotonic()
+    wait_for("recovery", lambda: state(server) == "up" and write().status == 201, 2 * NOISE)
+    print(f"{effect}: seen after {seen:.2f} s, over {time.monotonic() - start:.2f} s after it was "
+          f"cleared, {hits(server, 'db'):.0f} calls hit")
+    assert server.worker_pids() == pids and server.metric("worker_deaths_total") == 0
+    begun = next(e for e in server.events() if e["event"] == "fault_start")
+    down = next(e for e in server.events() if e["event"] == "db_unavailable")
+    assert down["cause_id"] == begun["id"], (begun, down)
+    assert_whole(server, acked)
+
+
+def test_one_worker_alone_loses_its_descriptors(bench):
+    """Its database is gone, the others' is not: that worker is replaced, nobody else notices."""
+    server = bench(workers=3)
+    acked = [f"before-{n}" for n in range(5)]
+    for title in acked:
+        assert server.request("POST", "/data/items", {"title": title}).status == 201
+    old = server.worker_pids()
+    number = put_fault(server, "close_fds", "target=worker:2")
+    wait_for("the strike", lambda: fault(server, number)["end"] == "struck", 5 * NOISE)
+    statuses = set()
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        title = f"during-{time.monotonic_ns()}"
+        answer = server.request("POST", "/data/items", {"title": title})
+        statuses.add(answer.status)
+        if answer.status == 201:
+            acked.append(title)
+        elif answer.status == 503 and answer.json["type"].endswith("outcome-unknown"):
+            continue
+        time.sleep(0.01)
+    assert statuses <= {201, 503}, statuses
+    pids = server.worker_pids()
+    print(f"answers {statuses}; worker 2 {'replaced' if pids.get(2) != old[2] else 'reopened'}")
+    assert (pids[0], pids[1]) == (old[0], old[1])
+    assert server.health()["status"] == "healthy"
+    assert_whole(server, acked)
+
+
+def test_slow_reads_on_one_worker_are_its_own(bench):
+    server = bench()
+    put_fault(server, "db", "effect=slow", "op=read", "delay=300ms", "target=worker:1")
+    times = []
+    for _ in range(24):
+        start = time.monotonic()
+        assert server.request("GET", "/data/items").status == 200
+        times.append(time.monotonic() - start)
+    slow = [t for t in times if t >= 0.3]
+    print(f"{len(slow)} of {len(times)} reads were slow")
+    assert 0 < len(slow) < len(times)
+    assert state(server) == "up"
+
+
+def test_a_hanging_disk_hangs_until_it_is_cleared(bench):
+    server = bench()
+    put_fault(server, "db", "effect=hang", "op=sync")
+    wait_for("the verdict to age", lambda: state(server) != "up", 4 * NOISE)
+    start = time.monotonic()
+    assert server.request("GET", "/data/items").status == 200
+    assert time.monotonic() - start < 1 * NOISE
+    server.ctl("faults", "clear")
+    wait_for("writes", lambda: server.request("POST", "/data/items", {"title": "x"}).status == 201,
+             3 * NOISE)
+    wait_for("up", lambda: state(server) == "up", 3 * NOISE)
+
+
+def test_torn_writes_lose_nothing_acknowledged(bench):
+    server = bench()
+    acked, failed = [], 0
+    put_fault(server, "db", "effect=torn", "per_million=30000", "seed=9", "duration=20s")
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        title = f"torn-{time.monotonic_ns()}"
+        answer = server.request("POST", "/data/items", {"title": title, "body": "b" * 5000})
+        if answer.status == 201:
+            acked.append(title)
+        else:
+            failed += 1
+            assert answer.status == 503, answer
+    server.ctl("faults", "clear")
+    print(f"{len(acked)} acknowledged, {failed} refused, {hits(server, 'db'):.0f} writes torn")
+    assert acked and hits(server, "db") > 0
+    wait_for("up", lambda: state(server) == "up", 3 * NOISE)
+    assert_whole(server, acked)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A look at app.db that cannot change anything: the main file alone, read as if it were on a
- * read-only disc (immutable=1). No -wal is read, recovered or made, no lock is taken, so neither a
+ * read-only disc (immutable=1). No -wal is recovered or made, no lock is taken, so neither a
  * foreign file nor a running server is disturbed. What it tells (the id in table meta, the tables,
- * the version) was written before the file got its name and is never only in the -wal.
+ * the version) was written before the file got its name and is never only in the -wal. The -wal is
+ * read for one question: whether it has the pages a half-done checkpoint still owes the file.
  *
  * Not while this process has app.db open: closing the file would drop that connection's locks.
  */

@@ -286,6 +286,70 @@ static void a_damaged_database_is_refused_and_kept(void **state)
     assert_refused("not a database");
 }
 
+/* Rows enough for many pages, all of them in the -wal and in app.db, and both files left. */
+static void fill_and_checkpoint(void)
+{
+    sqlite3 *db;
+    int persist = 1;
+    assert_int_equal(sqlite3_open(fleet.paths.file[DB_FILE_MAIN], &db), SQLITE_OK);
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_wal_autocheckpoint(db, 0);
+    const char *sql =
+        "INSERT INTO users VALUES(1, 'a', 'x', 0);"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
+        " INSERT INTO items SELECT 1, i, 'title', 1, 0, 0, hex(zeroblob(1000)) FROM n;"
+        "PRAGMA wal_checkpoint(PASSIVE)";
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void a_checkpoint_killed_half_way_is_no_damage(void **state)
+{
+    (void)state;
+    struct stat before, after, wal;
+    struct inspection inspection;
+    char said[64];
+    const char *main_file = fleet.paths.file[DB_FILE_MAIN];
+    const char *wal_file = fleet.paths.file[DB_FILE_WAL];
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    assert_int_equal(stat(main_file, &before), 0);
+    fill_and_checkpoint();
+    assert_int_equal(stat(main_file, &after), 0);
+    assert_int_equal(stat(wal_file, &wal), 0);
+    assert_true(after.st_size > before.st_size + 100 * 4096 && wal.st_size > after.st_size / 2);
+    for (off_t size = after.st_size - 1; size > before.st_size; size -= 20 * 4096 + 100) {
+        assert_int_equal(truncate(main_file, size), 0);
+        inspect_database(&fleet.paths, &inspection);
+        if (inspection.kind != INSPECT_OURS)
+            fail_msg("%ld bytes left of app.db: %s", (long)size, inspection.text);
+        assert_int_equal(strlen(inspection.app_id), 36);
+    }
+    assert_int_equal(truncate(main_file, before.st_size), 0);
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    ask_text(main_file, "PRAGMA integrity_check", said, sizeof said);
+    assert_string_equal(said, "ok");
+    ask_text(main_file, "SELECT count(*) FROM items", said, sizeof said);
+    assert_string_equal(said, "300");
+}
+
+static void a_short_file_whose_rest_is_nowhere_is_damage(void **state)
+{
+    (void)state;
+    struct stat before, wal;
+    const char *main_file = fleet.paths.file[DB_FILE_MAIN];
+    const char *wal_file = fleet.paths.file[DB_FILE_WAL];
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    assert_int_equal(stat(main_file, &before), 0);
+    fill_and_checkpoint();
+    assert_int_equal(truncate(main_file, before.st_size), 0);
+    assert_int_equal(stat(wal_file, &wal), 0);
+    assert_int_equal(truncate(wal_file, wal.st_size / 2), 0);
+    assert_refused("malformed");
+    assert_int_equal(truncate(wal_file, 0), 0);
+    assert_refused("malformed");
+}
+
 static void somebody_elses_database_is_refused_and_kept(void **state)
 {
     (void)state;
@@ -522,6 +586,8 @@ int main(void)
         TEST(sidecars_without_their_database_need_a_person),
         TEST(what_is_no_database_is_refused_and_kept),
         TEST(a_damaged_database_is_refused_and_kept),
+        TEST(a_checkpoint_killed_half_way_is_no_damage),
+        TEST(a_short_file_whose_rest_is_nowhere_is_damage),
         TEST(somebody_elses_database_is_refused_and_kept),
         TEST(a_database_of_a_newer_version_is_refused_and_kept),
         TEST(the_decision_is_pure),

@@ -19,7 +19,7 @@
     X(SAID_DEGRADED, "said_degraded")                                                         \
     X(ASKED_TO_DRAIN, "asked_to_drain") /* finish what you have, then go */                   \
     X(ASKED_TO_DIE, "asked_to_die")     /* at once */                                         \
-    X(HUNG, "hung")                     /* no sign of life, or stuck beyond a deadline */     \
+    X(CONDEMNED, "condemned")           /* hangs, or cannot go on: killed_as says why */      \
     X(OVERDUE, "overdue")               /* longer in this state than it may be */             \
     X(EXITED, "exited")                 /* reaped, or it could not even be forked */          \
     X(LEAVE_EMPTY, "leave_empty")       /* what the restart policy said of a dead slot … */ \

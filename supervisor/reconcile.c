@@ -8,6 +8,7 @@
 #include "common/exit_codes.h"
 #include "supervisor/control.h"
 #include "supervisor/fault_desk.h"
+#include "supervisor/gate_reset.h"
 #include "supervisor/journal.h"
 #include "supervisor/notify.h"
 #include "supervisor/reload.h"
@@ -250,6 +251,10 @@ static void check_deadline(struct supervisor *supervisor, struct slot_record *re
 {
     if (record->deadline_ns == 0 || now_ns < record->deadline_ns)
         return;
+    if (gate_reset_holds(supervisor, record) && !slot_is_alive(record)) {
+        record->deadline_ns = now_ns + TICK_NS;
+        return;
+    }
     if (record->state == SLOT_BACKOFF || record->state == SLOT_QUARANTINED) {
         uint64_t turn_ns = fork_budget_take(&supervisor->forks, now_ns);
         record->deadline_ns = turn_ns; /* not yet our turn to fork; or 0, and on we go */
@@ -307,7 +312,8 @@ uint64_t reconcile(struct supervisor *supervisor, uint64_t now_ns)
         slot_listen(supervisor, record, now_ns);
         check_deadline(supervisor, record, now_ns);
     }
-    if (step_life(supervisor, now_ns))
+    gate_reset_step(supervisor, now_ns);
+    if (!supervisor->gate_reset.active && step_life(supervisor, now_ns))
         return 0;
     if (now_ns >= supervisor->next_aggregate_ns) {
         aggregate_step(supervisor, now_ns);
@@ -365,6 +371,10 @@ bool reconcile_restart(struct supervisor *supervisor, unsigned slot, char *why, 
 {
     struct slot_record *record = &supervisor->slots[slot];
     uint64_t now_ns = clock_now_ns();
+    if (gate_reset_holds(supervisor, record)) {
+        snprintf(why, why_size, "the write gate is being made anew: everybody starts again");
+        return false;
+    }
     if (record->state == SLOT_BACKOFF || record->state == SLOT_QUARANTINED) {
         record->fill_reason = RESTART_OPERATOR;
         slot_take(supervisor, record, LIFE_FILL, now_ns);

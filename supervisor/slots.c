@@ -15,6 +15,7 @@
 #include "common/backoff.h"
 #include "common/check.h"
 #include "common/clock.h"
+#include "supervisor/gate_reset.h"
 #include "supervisor/journal.h"
 #include "supervisor/loop.h"
 #include "supervisor/obituary.h"
@@ -279,7 +280,10 @@ void slot_settle(struct supervisor *supervisor, struct slot_record *record, uint
         slot_take(supervisor, record, LIFE_EXITED, now_ns);
     if (record->state != SLOT_DEAD)
         return;
-    if (record->wanted && !roster[record->kind].once && supervisor->life != LIFE_STOPPING)
+    bool again = record->wanted && !roster[record->kind].once && supervisor->life != LIFE_STOPPING;
+    if (again && gate_reset_holds(supervisor, record))
+        return; /* judged when it may be filled */
+    if (again)
         judge(supervisor, record, now_ns);
     else
         slot_take(supervisor, record, LIFE_LEAVE_EMPTY, now_ns);
@@ -364,7 +368,7 @@ static void check_hang(struct supervisor *supervisor, struct slot_record *record
         record->last_event_id =
             journal(supervisor, EVENT_WORKER_HUNG, record, record->last_event_id,
                     "has a thread stuck in %s beyond its deadline", stage_name(stage));
-    slot_take(supervisor, record, LIFE_HUNG, now_ns);
+    slot_take(supervisor, record, LIFE_CONDEMNED, now_ns);
 }
 
 void slot_listen(struct supervisor *supervisor, struct slot_record *record, uint64_t now_ns)

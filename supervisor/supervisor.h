@@ -16,6 +16,7 @@
 #include "supervisor/control.h"
 #include "supervisor/database.h"
 #include "supervisor/faults.h"
+#include "supervisor/gate_reset.h"
 #include "supervisor/listeners.h"
 #include "supervisor/options.h"
 #include "supervisor/place.h"
@@ -95,6 +96,7 @@ struct supervisor {
 
     struct faults faults;
     uint64_t faults_version; /* of the published table */
+    struct gate_reset gate_reset;
 
     struct board board; /* what is published */
     struct aggregate aggregate;

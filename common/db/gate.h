@@ -28,6 +28,7 @@ int gate_try(struct gate *gate, struct slot *slot);
 /* Mark that COMMIT is being called (a hang here may be the disk's, not ours). */
 void gate_mark_commit(struct slot *slot);
 
+/* Let go. A mutex that was written over meanwhile leaves the slot marked WAITING, as above. */
 void gate_unlock(struct gate *gate, struct slot *slot);
 
 #endif

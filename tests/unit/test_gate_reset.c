@@ -262,7 +262,7 @@ static void nobody_starts_before_the_last_user_is_dead(void **unused)
     assert_all_begin_again();
     pass();
     pass();
-    assert_int_equal(punished->generation, 1); /* its quarantine was over long ago */
+    assert_true(punished->generation > 0); /* its quarantine was over long ago */
 }
 
 static unsigned count_processes(void)

@@ -163,7 +163,8 @@
     X(BACKUP, "backup")                         \
     X(BACKUP_FAILED, "backup_failed")           \
     X(FAULT_START, "fault_start")               \
-    X(FAULT_END, "fault_end")
+    X(FAULT_END, "fault_end")                   \
+    X(WORKER_ACCUSED, "worker_accused")
 
 /* What can be broken on purpose (docs/faults.md). */
 #define FAULT_KIND_LIST(X)    \

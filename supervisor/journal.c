@@ -15,6 +15,7 @@ static enum log_level level_of(unsigned type)
     switch (type) {
     case EVENT_WORKER_DIED:
     case EVENT_WORKER_HUNG:
+    case EVENT_WORKER_ACCUSED:
     case EVENT_WORKER_QUARANTINED:
     case EVENT_DB_UNAVAILABLE:
     case EVENT_UNKILLABLE:

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/exit_codes.h"
+#include "supervisor/accuse.h"
 #include "supervisor/control.h"
 #include "supervisor/fault_desk.h"
 #include "supervisor/gate_reset.h"
@@ -277,6 +278,7 @@ static bool step_life(struct supervisor *supervisor, uint64_t now_ns)
         step_first_look(supervisor, now_ns);
         break;
     case LIFE_SERVING:
+        accuse_step(supervisor, now_ns);
         reload_step(supervisor, now_ns);
         announce_service(supervisor);
         break;

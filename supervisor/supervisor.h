@@ -13,6 +13,7 @@
 #include "common/config.h"
 #include "common/region.h"
 #include "supervisor/aggregate.h"
+#include "supervisor/blame.h"
 #include "supervisor/control.h"
 #include "supervisor/database.h"
 #include "supervisor/faults.h"
@@ -97,6 +98,7 @@ struct supervisor {
     struct faults faults;
     uint64_t faults_version; /* of the published table */
     struct gate_reset gate_reset;
+    struct blame blame;
 
     struct board board; /* what is published */
     struct aggregate aggregate;

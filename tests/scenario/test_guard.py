@@ -3,12 +3,18 @@
 database calls fail. Both are made without the server's help, through /proc and limits."""
 import glob
 import os
+import resource
+import shlex
+import shutil
 import struct
+import tempfile
 import threading
 import time
 import uuid
 
-from conftest import NOISE, wait_for
+import pytest
+
+from conftest import NOISE, program, wait_for
 
 PAGE = 4096
 ROBUST_SHARED = 16 | 128  # bits of __kind in glibc's pthread_mutex_t, at offset 16 of 40 bytes
@@ -105,4 +111,85 @@ def test_a_gate_written_over_is_made_anew(make_server):
     assert server.metric("workers", state="quarantined") == 0
     acknowledged, there = writers.end(), titles(server)
     assert len(set(there)) == len(there) and set(acknowledged) <= set(there)
+    assert server.stop() == 0
+
+
+@pytest.fixture
+def programs():
+    """The programs in a directory of their own, whose workers survive a limit on file sizes: a
+    write beyond it then fails with EFBIG instead of ending the process."""
+    directory = tempfile.mkdtemp(prefix="bulkhead-programs-")
+    shutil.copy(program("supervisor"), directory)  # children are looked for beside the real file
+    for name in ("sentinel", "console"):
+        os.symlink(program(name), os.path.join(directory, name))
+    worker = os.path.join(directory, "worker")
+    with open(worker, "w") as f:
+        f.write(f"#!/bin/sh\ntrap '' XFSZ\nexec {shlex.quote(program('worker'))} \"$@\"\n")
+    os.chmod(worker, 0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+def limit_file_size(pid, size=resource.RLIM_INFINITY):
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+def start_with(make_server, programs, workers):
+    server = make_server(workers=workers, start=False)
+    server.words[0] = os.path.join(programs, "supervisor")
+    server.start()
+    server.login()
+    return server
+
+
+def test_a_worker_whose_own_writes_fail_is_replaced(make_server, programs):
+    server = start_with(make_server, programs, 3)
+    writers = Writers(server, 6)
+    wait_for("writes", lambda: len(writers.acknowledged) > 50, 20)
+    old = server.worker_pids()
+    limit_file_size(old[1], 0)
+    began = time.monotonic()
+    accused = wait_for("the accusation",
+                       lambda: [e for e in server.events() if e["event"] == "worker_accused"],
+                       15 * NOISE)
+    took = time.monotonic() - began
+    print(f"accused after {took:.1f} s: {accused[0]['text']}")
+    wait_for("its successor", lambda: server.worker_pids().get(1, old[1]) != old[1], 5 * NOISE)
+    wait_for("health", lambda: server.health()["workers"]["ready"] == 3, 5 * NOISE)
+    assert [(e["slot"], e["pid"]) for e in accused] == [(1, old[1])]
+    assert "calls failed in 5 s" in accused[0]["text"] and "ioerr" in accused[0]["text"]
+    assert "the sentinel and 2 others see no fault" in accused[0]["text"]
+    died = [e for e in server.events() if e["event"] == "worker_died"]
+    assert len(died) == 1 and "(local_db_fault)" in died[0]["text"], died
+    assert died[0]["cause_id"] == accused[0]["id"]
+    now = server.worker_pids()
+    assert (now[0], now[2]) == (old[0], old[2])
+    assert server.metric("worker_deaths_total", **{"class": "local_db_fault"}) == 1
+    assert server.metric("db_up") == 1
+    acknowledged, there = writers.end(), titles(server)
+    assert len(set(there)) == len(there) and set(acknowledged) <= set(there)
+    assert server.stop() == 0
+
+
+def test_when_everybodys_writes_fail_nobody_is_to_blame(make_server, programs):
+    server = start_with(make_server, programs, 3)
+    writers = Writers(server, 6)
+    wait_for("writes", lambda: len(writers.acknowledged) > 50, 20)
+    old = server.worker_pids()
+    for pid in old.values():
+        limit_file_size(pid, 0)
+
+    def failed():
+        return server.metric("db_errors_total", op="commit", code="ioerr")
+    # The sentinel's own writes go well all the time: the others' fate alone must tell.
+    end = time.monotonic() + 9
+    wait_for("nine seconds of failures", lambda: failed() > 60 and time.monotonic() > end, 60)
+    for pid in old.values():
+        limit_file_size(pid)
+    before = len(writers.acknowledged)
+    wait_for("writes to go on", lambda: len(writers.acknowledged) > before + 50, 10 * NOISE)
+    assert server.worker_pids() == old
+    assert not [e for e in server.events() if e["event"] in ("worker_accused", "worker_died")]
+    writers.end()
     assert server.stop() == 0

@@ -21,7 +21,7 @@ import time
 
 from conftest import NOISE, SANITIZED, counters_only_grow, wait_for
 
-KILLS = int(os.environ.get("SOAK_KILLS", 14 if SANITIZED else 60))
+KILLS = int(os.environ.get("SOAK_KILLS", 24 if SANITIZED else 60))
 SECONDS = float(os.environ.get("SOAK_SECONDS", 0))
 SEED = int(os.environ.get("SOAK_SEED", random.SystemRandom().randrange(1 << 32)))
 WRITERS, READERS, WORKERS = 8, 2, 4

@@ -69,6 +69,7 @@ void child_enter(struct child *child, const char *process, int argc, char **argv
     log_open(process, (int)child->slot_index, (enum log_level)child->config.log_level,
              &child->slot->metrics.log_dropped[0][0]);
     child->slot->last_words[0] = '\0';
+    atomic_store(&child->slot->crashed_cell, 0);
     /* What the threads of the process before were at is none of ours. */
     for (unsigned i = 0; i < CELLS_MAX; i++) {
         atomic_store(&child->slot->cell[i].in_request, 0);

@@ -18,6 +18,7 @@ _Static_assert(offsetof(struct region, board) % REGION_PAGE == 0, "board starts 
 _Static_assert(offsetof(struct region, watch) % REGION_PAGE == 0, "watch starts a page");
 _Static_assert(offsetof(struct region, events) % REGION_PAGE == 0, "events start a page");
 _Static_assert(offsetof(struct region, faults) % REGION_PAGE == 0, "faults start a page");
+_Static_assert(offsetof(struct region, deaths) % REGION_PAGE == 0, "deaths start a page");
 _Static_assert(offsetof(struct region, gate) % REGION_PAGE == 0, "gate starts a page");
 _Static_assert(offsetof(struct region, slots) % REGION_PAGE == 0, "slots start a page");
 _Static_assert(sizeof(struct slot_part) % REGION_PAGE == 0, "each slot starts a page");
@@ -26,6 +27,7 @@ _Static_assert(sizeof(struct gate) <= REGION_PAGE, "the gate is alone on its pag
 _Static_assert(sizeof(struct board) % 8 == 0, "board is whole words");
 _Static_assert(sizeof(struct watch) % 8 == 0, "watch is whole words");
 _Static_assert(sizeof(struct event) % 8 == 0, "event is whole words");
+_Static_assert(sizeof(struct death_report) % 8 == 0, "a death report is whole words");
 _Static_assert(sizeof(struct config) % 8 == 0, "config is whole words");
 _Static_assert(sizeof(struct fault_table) % 8 == 0, "the fault table is whole words");
 _Static_assert(FAULT_SLOTS_MAX == SLOTS_MAX, "a fault can name every slot");
@@ -175,4 +177,10 @@ bool region_read_event(const struct region *region, uint64_t id, struct event *e
 bool region_read_faults(const struct region *region, struct fault_table *table)
 {
     return change_read(&region->faults.change, table, &region->faults.table, sizeof *table);
+}
+
+bool region_read_death(const struct region *region, uint64_t id, struct death_report *report)
+{
+    const struct death_entry *entry = &region->deaths.entry[id % DEATHS_SIZE];
+    return change_read(&entry->change, report, &entry->report, sizeof *report) && report->id == id;
 }

@@ -238,10 +238,12 @@ struct slot {
     _Atomic uint32_t gate_stage;
     _Atomic uint64_t gate_since_ns;
     _Atomic uint64_t heartbeat_ns;
-    _Atomic uint64_t open_requests; /* admitted and not yet answered */
-    _Atomic uint64_t epoch_closed;  /* last db_epoch this process let go of */
-    char last_words[256];           /* why it gives up; written just before exit */
-    _Atomic uint64_t outbox_head;   /* events ever put in */
+    _Atomic uint64_t open_requests;   /* admitted and not yet answered */
+    _Atomic uint64_t epoch_closed;    /* last db_epoch this process let go of */
+    _Atomic uint64_t reports_written; /* keeper: id of the last death report that is a file */
+    _Atomic uint32_t crashed_cell;    /* index + 1 of the thread a fatal signal hit; 0 none known */
+    char last_words[256];             /* why it gives up; written just before exit */
+    _Atomic uint64_t outbox_head;     /* events ever put in */
     struct outbox_event outbox[OUTBOX_SIZE];
     struct fault_mark fault_mark[FAULTS_MAX]; /* which faults have struck here; outlives a crash */
     struct thread_cell cell[CELLS_MAX];
@@ -291,6 +293,76 @@ struct faults_part {
     _Alignas(64) struct fault_table table;
 };
 
+/* ---- deaths: the supervisor -------------------------------------------------------------- */
+
+#define DEATHS_SIZE      8
+#define DEATH_EVENTS     64
+#define PROC_STATUS_SIZE 2048
+#define PROC_STAT_SIZE   512
+#define NO_DEADLINE      INT64_MIN
+#define NO_CELL          UINT32_MAX
+
+enum proc_when { PROC_NOT_READ, PROC_BEFORE_KILL, PROC_AT_REAPING };
+
+/* What procfs said of a process: text of the kernel and the process's own name, made printable. */
+struct proc_text {
+    uint32_t when; /* enum proc_when */
+    uint32_t padding;
+    char status[PROC_STATUS_SIZE];
+    char stat[PROC_STAT_SIZE];
+};
+
+/* A request thread of the dead process; a number out of range is the list's count, "?". */
+struct death_thread {
+    uint32_t cell;
+    uint32_t stage;    /* enum stage */
+    uint32_t endpoint; /* enum endpoint */
+    uint32_t in_request;
+    uint64_t stage_ms; /* in this stage */
+    int64_t left_ms;   /* until its deadline, negative beyond it; NO_DEADLINE */
+};
+
+/* A slot at or in the gate. */
+struct death_gate {
+    uint32_t slot;
+    uint32_t stage; /* enum gate_stage */
+    int32_t pid;
+    uint32_t since_ms;
+};
+
+struct death_report {
+    uint64_t id; /* 1, 2, 3 … of this run of the supervisor; 0 is none */
+    uint64_t wall_us, uptime_ms;
+    uint64_t heartbeat_age_ms; /* UINT64_MAX: it never beat */
+    uint32_t slot;
+    int32_t pid; /* 0: it could not be started */
+    uint32_t generation;
+    uint32_t class; /* enum death_class */
+    uint32_t asked, hung;
+    uint32_t requests_lost;
+    uint32_t fatal_cell; /* of the thread that crashed or is stuck; NO_CELL */
+    uint32_t db_state;   /* enum db_state */
+    uint32_t thread_count, gate_count, event_count;
+    char manner[64];
+    char decision[TEXT_MAX]; /* what becomes of the slot */
+    char last_words[256];
+    char db_evidence[TEXT_MAX];
+    struct proc_text proc;
+    struct death_thread thread[CELLS_MAX];
+    struct death_gate gate[SLOTS_MAX];
+    struct event event[DEATH_EVENTS]; /* the last ones, oldest first */
+};
+
+struct death_entry {
+    struct change change;
+    struct death_report report;
+};
+
+struct deaths {
+    _Atomic uint64_t last_id;
+    struct death_entry entry[DEATHS_SIZE]; /* report id lies at id % DEATHS_SIZE */
+};
+
 /* ---- the whole --------------------------------------------------------------------------- */
 
 struct region {
@@ -300,6 +372,7 @@ struct region {
     _Alignas(REGION_PAGE) struct watch_part watch;
     _Alignas(REGION_PAGE) struct events events;
     _Alignas(REGION_PAGE) struct faults_part faults;
+    _Alignas(REGION_PAGE) struct deaths deaths;
     _Alignas(REGION_PAGE) struct gate gate;
     _Alignas(REGION_PAGE) struct slot_part slots[SLOTS_MAX];
 };
@@ -324,6 +397,7 @@ bool region_read_watch(const struct region *region, struct watch *watch);
 bool region_read_config(const struct region *region, struct config *config);
 bool region_read_event(const struct region *region, uint64_t id, struct event *event);
 bool region_read_faults(const struct region *region, struct fault_table *table);
+bool region_read_death(const struct region *region, uint64_t id, struct death_report *report);
 
 static inline struct slot *region_slot(struct region *region, unsigned index)
 {

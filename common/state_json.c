@@ -21,7 +21,7 @@ static void put_text(struct json_out *json, const char *key, const char *text, s
     json_text_n(json, text, strnlen(text, size));
 }
 
-static const char *gate_stage_name(uint32_t stage)
+const char *gate_stage_name(uint32_t stage)
 {
     static const char *const names[] = {
         [GATE_NONE] = "none",

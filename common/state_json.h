@@ -27,6 +27,9 @@ size_t state_json(const struct region *region, char *out, size_t size);
 /* The slots alone, as one array. As state_json. */
 size_t state_slots_json(const struct region *region, char *out, size_t size);
 
+/* What a slot is doing at the gate. */
+const char *gate_stage_name(uint32_t stage);
+
 /* One event as one object. */
 void state_event_json(struct json_out *json, const struct event *event);
 

@@ -193,7 +193,7 @@ static void kill_who_has_not_closed(struct supervisor *supervisor, uint64_t now_
             journal(supervisor, EVENT_WORKER_HUNG, record, supervisor->database.event_id,
                     "has not let go of the database within %.0f s",
                     (double)CLOSE_LIMIT_NS / (double)NS_PER_S);
-        slot_take(supervisor, record, LIFE_HUNG, now_ns);
+        slot_take(supervisor, record, LIFE_CONDEMNED, now_ns);
     }
 }
 

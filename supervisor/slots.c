@@ -16,6 +16,7 @@
 #include "common/check.h"
 #include "common/clock.h"
 #include "supervisor/gate_reset.h"
+#include "supervisor/autopsy.h"
 #include "supervisor/journal.h"
 #include "supervisor/loop.h"
 #include "supervisor/obituary.h"
@@ -66,6 +67,9 @@ static void spawn(struct supervisor *supervisor, struct slot_record *record)
     bool again = record->generation > 0;
     record->served = record->asked = record->exited = false;
     record->killed_as = DEATH_CLEAN;
+    record->proc.when = PROC_NOT_READ;
+    record->proc.status[0] = record->proc.stat[0] = '\0';
+    record->stuck_cell = NO_CELL;
     record->round = supervisor->reload.round;
     record->drain_ns = supervisor->config.drain_timeout_s * NS_PER_S;
     atomic_store(&supervisor->region->board.words.order[record->index], ORDER_RUN);
@@ -91,7 +95,8 @@ void slot_reap(struct slot_record *record)
     siginfo_t info = {0};
     if (record->pid <= 0 || record->exited)
         return;
-    int failed = waitid(P_PID, (id_t)record->pid, &info, WEXITED | WNOHANG);
+    /* It stays a zombie until it is buried, so that /proc still tells of it. */
+    int failed = waitid(P_PID, (id_t)record->pid, &info, WEXITED | WNOHANG | WNOWAIT);
     if (failed && errno == ECHILD) { /* gone, and somebody else took its end */
         record->exited = true;
         record->wait_code = CLD_EXITED;
@@ -141,6 +146,22 @@ bool slot_count_oom_kills(struct supervisor *supervisor)
     return more;
 }
 
+/* The end of the zombie and of what we held of it. */
+static void lay_to_rest(struct supervisor *supervisor, struct slot_record *record)
+{
+    siginfo_t ignored;
+    if (record->pid > 0)
+        waitid(P_PID, (id_t)record->pid, &ignored, WEXITED | WNOHANG);
+    if (record->pid_fd >= 0) {
+        /* A child between fork and exec still has it: closing alone would leave it in epoll. */
+        epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_DEL, record->pid_fd, NULL);
+        close(record->pid_fd);
+    }
+    record->pid_fd = -1;
+    record->pid = 0;
+    record->exited = false;
+}
+
 static void bury(struct supervisor *supervisor, struct slot_record *record, uint64_t now_ns)
 {
     const struct slot *slot = region_slot(supervisor->region, record->index);
@@ -159,11 +180,8 @@ static void bury(struct supervisor *supervisor, struct slot_record *record, uint
     bool spoke = record->pid > 0 && atomic_load(&slot->generation) == record->generation;
     if (spoke && roster[record->kind].serves)
         lost = obituary_requests(slot, requests, sizeof requests);
-    if (spoke && end.wait_code == CLD_EXITED && end.wait_status != 0) {
-        memcpy(words, slot->last_words, sizeof words - 1);
-        for (char *c = words; *c; c++)
-            *c = *c >= ' ' && *c <= '~' ? *c : '?';
-    }
+    if (spoke && end.wait_code == CLD_EXITED && end.wait_status != 0)
+        autopsy_copy_text(words, sizeof words, slot->last_words, sizeof slot->last_words, false);
     record->last_event_id =
         journal(supervisor, death == DEATH_CLEAN ? EVENT_WORKER_STOPPED : EVENT_WORKER_DIED, record,
                 record->last_event_id, "%s after %.1f s (%s)%s%.70s%s%.70s", manner,
@@ -178,14 +196,9 @@ static void bury(struct supervisor *supervisor, struct slot_record *record, uint
     record->last_death = death;
     if (!record->asked)
         record->fill_reason = (enum restart_reason)death; /* the list begins with the deaths */
-    if (record->pid_fd >= 0) {
-        /* A child between fork and exec still has it: closing alone would leave it in epoll. */
-        epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_DEL, record->pid_fd, NULL);
-        close(record->pid_fd);
-    }
-    record->pid_fd = -1;
-    record->pid = 0;
-    record->exited = false;
+    if (death != DEATH_CLEAN)
+        autopsy_begin(supervisor, record, death, manner, lost, spoke, now_ns);
+    lay_to_rest(supervisor, record);
 }
 
 static void act(struct supervisor *supervisor, struct slot_record *record, enum life_action action,
@@ -257,6 +270,13 @@ static void judge(struct supervisor *supervisor, struct slot_record *record, uin
         decision = (struct restart_decision){RESTART_VERDICT_WAIT, fork_ns};
     record->deadline_ns = decision.until_ns;
     double wait_s = (double)(decision.until_ns - now_ns) / (double)NS_PER_S;
+    char text[TEXT_MAX] = "restarted at once";
+    if (decision.verdict != RESTART_VERDICT_NOW)
+        snprintf(text, sizeof text, "%s %.3f s",
+                 fork_ns                                          ? "waits for its turn to fork for"
+                 : decision.verdict == RESTART_VERDICT_QUARANTINE ? "quarantined for"
+                                                                  : "restarted after",
+                 wait_s);
     switch (decision.verdict) {
     case RESTART_VERDICT_NOW:
         slot_take(supervisor, record, LIFE_RESTART, now_ns);
@@ -272,6 +292,7 @@ static void judge(struct supervisor *supervisor, struct slot_record *record, uin
         slot_take(supervisor, record, LIFE_QUARANTINE, now_ns);
         break;
     }
+    autopsy_publish(supervisor, text);
 }
 
 void slot_settle(struct supervisor *supervisor, struct slot_record *record, uint64_t now_ns)
@@ -287,6 +308,9 @@ void slot_settle(struct supervisor *supervisor, struct slot_record *record, uint
         judge(supervisor, record, now_ns);
     else
         slot_take(supervisor, record, LIFE_LEAVE_EMPTY, now_ns);
+    autopsy_publish(supervisor, supervisor->life == LIFE_STOPPING
+                                    ? "not started again: the service stops"
+                                    : "not started again: nobody wants the slot filled");
 }
 
 /* Stages in which a thread waits for its client: never evidence against the worker. */
@@ -308,7 +332,7 @@ static bool somebody_commits(const struct supervisor *supervisor)
 
 /* A thread 2 s beyond the deadline of its own request, for a reason of its own. */
 static bool has_stuck_thread(const struct supervisor *supervisor, const struct slot *slot,
-                             uint64_t now_ns, unsigned *stage)
+                             uint64_t now_ns, unsigned *stage, uint32_t *stuck)
 {
     for (unsigned i = 0; i < CELLS_MAX; i++) {
         const struct thread_cell *cell = &slot->cell[i];
@@ -323,6 +347,7 @@ static bool has_stuck_thread(const struct supervisor *supervisor, const struct s
                          now_ns < supervisor->database.verdict.since_ns + 2 * NS_PER_S ||
                          somebody_commits(supervisor)))
             continue; /* the stall is everybody's, or just over */
+        *stuck = i;
         return true;
     }
     return false;
@@ -351,7 +376,8 @@ static void check_hang(struct supervisor *supervisor, struct slot_record *record
      * the disk with a beating heart is not this case. */
     bool stale = age_ns > limit_ns || (kind->serves && holds_gate && age_ns > GATE_PATIENCE_NS &&
                                        held_ns > GATE_PATIENCE_NS);
-    bool stuck = kind->serves && has_stuck_thread(supervisor, slot, now_ns, &stage);
+    uint32_t cell = NO_CELL;
+    bool stuck = kind->serves && has_stuck_thread(supervisor, slot, now_ns, &stage, &cell);
     if (kind->serves && gate == GATE_HOLDING && held_ns > GATE_HELD_LIMIT_NS) {
         stuck = true; /* a thread that will not let go, though the heart beats */
         stage = STAGE_GATE;
@@ -359,6 +385,8 @@ static void check_hang(struct supervisor *supervisor, struct slot_record *record
     if (!stale && !stuck)
         return;
     record->killed_as = DEATH_HUNG;
+    record->stuck_cell = cell;
+    autopsy_read_proc(record->pid, PROC_BEFORE_KILL, &record->proc);
     if (stale)
         record->last_event_id =
             journal(supervisor, EVENT_WORKER_HUNG, record, record->last_event_id,

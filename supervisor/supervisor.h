@@ -52,6 +52,8 @@ struct slot_record {
     uint64_t last_event_id;          /* what the next event about it is caused by */
     uint64_t outbox_read;
     struct restart_record record;
+    struct proc_text proc; /* of this process, once it was looked at */
+    uint32_t stuck_cell;   /* the thread that made it hung, NO_CELL */
 };
 
 /* A rolling reload: slots of an older round are replaced one by one through the spare slot. */
@@ -105,6 +107,8 @@ struct supervisor {
     uint64_t next_tick_ns, next_aggregate_ns;
     uint64_t trust_heartbeats_ns; /* staleness before this time is our own fault */
     uint64_t events;              /* last event id */
+    uint64_t deaths;              /* last death report's id */
+    struct death_report report;   /* being written; id 0: none */
     uint64_t oom_kills;           /* of the host, to tell an OOM kill from an operator's */
 };
 

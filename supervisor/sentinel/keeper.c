@@ -3,7 +3,7 @@
  * The keeper: the only process that checkpoints, and only while it holds the gate. SQLite before
  * 3.51.3 can corrupt a database when one process restarts the -wal while another checkpoints on a
  * stale index; behind the gate that cannot happen (docs/architecture.md, "The database").
- * It also purges what is old. Every hold of the gate is short, because all writers wait behind it.
+ * It also purges what is old and writes the reports on deaths. Every hold of the gate is short, because all writers wait behind it.
  * It opens nothing while the board says that app.db is not to be read, and writes nothing while it
  * says that it is not to be written, but that a checkpoint may make room (governor.c).
  */
@@ -19,6 +19,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "supervisor/sentinel/alarm.h"
+#include "supervisor/sentinel/deaths.h"
 #include "supervisor/sentinel/modes.h"
 
 #define STEP_EVERY_NS   NS_PER_S
@@ -186,6 +187,14 @@ static void keep(struct keeper *keeper)
         keeper_purge(keeper);
 }
 
+/* Reports need no database; a full disk is asked again once a second. */
+static void keep_deaths(struct keeper *keeper)
+{
+    uint64_t now_ns = clock_now_ns();
+    if (now_ns >= keeper->next_deaths_ns && !deaths_step(keeper->handle.child))
+        keeper->next_deaths_ns = now_ns + STEP_EVERY_NS;
+}
+
 int keeper_run(int argc, char **argv)
 {
     static struct child child;
@@ -195,8 +204,11 @@ int keeper_run(int argc, char **argv)
     governor_init(&keeper.governor, child.config.wal_soft_mib, child.config.wal_hard_mib);
     keep(&keeper);
     child_set_phase(&child, PHASE_READY);
-    while (!child_wait(&child) && !child_is_orphan(&child))
+    while (!child_wait(&child) && !child_is_orphan(&child)) {
+        keep_deaths(&keeper);
         keep(&keeper);
+    }
+    deaths_step(&child); /* who died while the service stopped */
     handle_close(&keeper.handle);
     return EXIT_ASKED;
 }

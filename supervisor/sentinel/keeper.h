@@ -10,7 +10,7 @@ struct keeper {
     struct handle handle;
     struct board board; /* the newest copy that could be had */
     struct governor governor;
-    uint64_t next_purge_ns, next_open_ns;
+    uint64_t next_purge_ns, next_open_ns, next_deaths_ns;
 };
 
 /* The size of app.db-wal now. */

@@ -24,6 +24,7 @@ struct invocation {
     unsigned slot;    /* of restart and drain */
     int word_count;   /* of faults: what follows the command's name */
     char **words;
+    const char *operand; /* of a command whose argument is optional; NULL when not given */
 };
 
 int command_status(const struct invocation *invocation);
@@ -34,6 +35,7 @@ int command_replace(const struct invocation *invocation); /* restart, drain, rel
 int command_stop(const struct invocation *invocation);
 int command_faults(const struct invocation *invocation);
 void faults_print_help(void);
+int command_deaths(const struct invocation *invocation);
 
 /* Say what went wrong, as a line on stderr or, with --json, as {"ok":false,"error":…} on stdout.
  * Returns exit_code. */

@@ -22,7 +22,8 @@
 #define TIMEOUT_PRESET_S 30
 
 static const struct command {
-    const char *name, *argument; /* argument: NULL none, else its name in the help */
+    const char *name,
+        *argument; /* argument: NULL none, else its name in the help; in [ ] optional */
     const char *line, *example;
     bool words; /* takes any number of them, and looks at them itself */
     int (*run)(const struct invocation *invocation);
@@ -45,6 +46,8 @@ static const struct command {
      "bulkheadctl stop --timeout 60", .run = command_stop},
     {"faults", "...", "What is broken on purpose; set KIND key=value ..., clear ID|all; --help.",
      "bulkheadctl faults set crash target=worker:1", .words = true, .run = command_faults},
+    {"deaths", "[N|NAME]", "Who died and why, newest first; with a number or name: one report.",
+     "bulkheadctl deaths 1", .run = command_deaths},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -70,7 +73,7 @@ static void print_options(void)
            "  -h, --help     this; after a command, its own\n"
            "  -V, --version\n"
            "Without -d and -s it looks in $RUNTIME_DIRECTORY, /run/bulkhead,\n"
-           "$STATE_DIRECTORY/run and ./var/run.\n"
+           "$STATE_DIRECTORY/run and ./var/run. deaths reads DATADIR/deaths, server or not.\n"
            "\nExit codes: 0 done, 1 refused or not done in time, 75 no server, 78 usage;\n"
            "2 a fault that cannot be.\n");
 }
@@ -224,6 +227,13 @@ static int take_arguments(struct invocation *invocation, const struct command *c
     invocation->words = arguments;
     if (command->words)
         return 0;
+    if (command->argument && command->argument[0] == '[') {
+        invocation->operand = count > 0 ? arguments[0] : NULL;
+        return count <= 1 ? 0
+                          : complain(invocation, EXIT_CONFIGURATION,
+                                     "%s takes one argument at most; example: %s", command->name,
+                                     command->example);
+    }
     if (count != (command->argument ? 1 : 0))
         return complain(invocation, EXIT_CONFIGURATION, "%s takes %s; example: %s", command->name,
                         command->argument ? "the number of a slot" : "no argument",

@@ -64,6 +64,13 @@ static void put_number_or_none(struct json_out *json, const char *key, bool know
         json_none(json);
 }
 
+static void put_blame(struct json_out *json, uint32_t endpoint)
+{
+    char route[80];
+    snprintf(route, sizeof route, "%s %s", endpoint_method(endpoint), endpoint_route(endpoint));
+    json_key_string(json, "blamed_route", endpoint < ENDPOINT_COUNT ? route : NULL);
+}
+
 static void put_who(struct json_out *json, const struct death_report *report,
                     const uint64_t boot_id[2])
 {
@@ -88,6 +95,7 @@ static void put_who(struct json_out *json, const struct death_report *report,
     put_number_or_none(json, "heartbeat_age_ms", report->heartbeat_age_ms != UINT64_MAX,
                        report->heartbeat_age_ms);
     put_number_or_none(json, "fatal_thread", report->fatal_cell < CELLS_MAX, report->fatal_cell);
+    put_blame(json, report->blamed_endpoint);
 }
 
 static void put_thread(struct json_out *json, const struct death_thread *thread, uint32_t fatal)

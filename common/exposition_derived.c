@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "common/clock.h"
+#include "common/route_word.h"
 #include "common/slot_view.h"
 
 /* A label's value: backslash, quote and newline escaped as the format says, other bytes that are
@@ -60,6 +61,20 @@ static void derived_workers(FILE *out, const struct exposition_view *view, const
             in_state[view->board.slot[i].state]++;
     for (unsigned state = 0; state < SLOT_STATE_COUNT; state++)
         fprintf(out, "%s{state=\"%s\"} %u\n", name, slot_state_name(state), in_state[state]);
+}
+
+static void derived_route_quarantined(FILE *out, const struct exposition_view *view,
+                                      const char *name)
+{
+    for (unsigned i = 0; i < ENDPOINT_COUNT; i++) {
+        enum request_class class = endpoint_class(i);
+        if (class == CLASS_HEALTH || class == CLASS_OTHER)
+            continue; /* never shut */
+        uint64_t word =
+            atomic_load_explicit(&view->region->board.words.route[i], memory_order_relaxed);
+        fprintf(out, "%s{method=\"%s\",route=\"%s\"} %d\n", name, endpoint_method(i),
+                endpoint_route(i), route_word_state(word) != GUARD_OPEN);
+    }
 }
 
 static void derived_db_up(FILE *out, const struct exposition_view *view, const char *name)

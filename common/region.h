@@ -147,13 +147,15 @@ enum slot_order {
 
 /* Words read on every request: too hot for a copy of the whole board. */
 struct board_words {
-    _Atomic uint32_t db_state;         /* enum db_state */
-    _Atomic uint32_t db_readable;      /* 0: refuse reads without calling the database */
-    _Atomic uint32_t db_writable;      /* 0: refuse writes */
-    _Atomic uint32_t db_wal_full;      /* 1: because the log is at its ceiling, not the disk */
-    _Atomic uint32_t health;           /* enum health_status */
-    _Atomic uint64_t db_epoch;         /* changes when every handle must be opened anew */
-    _Atomic uint32_t order[SLOTS_MAX]; /* enum slot_order */
+    _Atomic uint32_t db_state;              /* enum db_state */
+    _Atomic uint32_t db_readable;           /* 0: refuse reads without calling the database */
+    _Atomic uint32_t db_writable;           /* 0: refuse writes */
+    _Atomic uint32_t db_wal_full;           /* 1: because the log is at its ceiling, not the disk */
+    _Atomic uint32_t health;                /* enum health_status */
+    _Atomic uint64_t db_epoch;              /* changes when every handle must be opened anew */
+    _Atomic uint32_t order[SLOTS_MAX];      /* enum slot_order */
+    _Atomic uint64_t route[ENDPOINT_COUNT]; /* route_word(); 0: open */
+    _Atomic uint64_t route_until_ns[ENDPOINT_COUNT]; /* when a shut route gets its trial */
 };
 
 struct board_part {
@@ -242,8 +244,9 @@ struct slot {
     _Atomic uint64_t epoch_closed;    /* last db_epoch this process let go of */
     _Atomic uint64_t reports_written; /* keeper: id of the last death report that is a file */
     _Atomic uint32_t crashed_cell;    /* index + 1 of the thread a fatal signal hit; 0 none known */
-    char last_words[256];             /* why it gives up; written just before exit */
-    _Atomic uint64_t outbox_head;     /* events ever put in */
+    _Atomic uint64_t route_trial[ENDPOINT_COUNT]; /* route_trial_taken(), route_trial_answered() */
+    char last_words[256];                         /* why it gives up; written just before exit */
+    _Atomic uint64_t outbox_head;                 /* events ever put in */
     struct outbox_event outbox[OUTBOX_SIZE];
     struct fault_mark fault_mark[FAULTS_MAX]; /* which faults have struck here; outlives a crash */
     struct thread_cell cell[CELLS_MAX];
@@ -340,9 +343,10 @@ struct death_report {
     uint32_t class; /* enum death_class */
     uint32_t asked, hung;
     uint32_t requests_lost;
-    uint32_t fatal_cell; /* of the thread that crashed or is stuck; NO_CELL */
-    uint32_t db_state;   /* enum db_state */
-    uint32_t thread_count, gate_count, event_count;
+    uint32_t fatal_cell;      /* of the thread that crashed or is stuck; NO_CELL */
+    uint32_t blamed_endpoint; /* enum endpoint; ENDPOINT_COUNT: none */
+    uint32_t db_state;        /* enum db_state */
+    uint32_t thread_count, gate_count, event_count, padding;
     char manner[64];
     char decision[TEXT_MAX]; /* what becomes of the slot */
     char last_words[256];

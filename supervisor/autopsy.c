@@ -165,8 +165,10 @@ void autopsy_begin(struct supervisor *supervisor, struct slot_record *record,
     report->requests_lost = lost;
     report->fatal_cell = NO_CELL;
     report->db_state = supervisor->database.verdict.state;
+    report->blamed_endpoint = ENDPOINT_COUNT;
     snprintf(report->manner, sizeof report->manner, "%s", manner);
-    autopsy_copy_text(report->db_evidence, sizeof report->db_evidence, supervisor->database.verdict.evidence,
+    autopsy_copy_text(report->db_evidence, sizeof report->db_evidence,
+                      supervisor->database.verdict.evidence,
                       sizeof supervisor->database.verdict.evidence, false);
     report->proc = record->proc;
     add_gate(report, supervisor, now_ns);

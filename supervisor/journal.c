@@ -19,6 +19,7 @@ static enum log_level level_of(unsigned type)
     case EVENT_WORKER_QUARANTINED:
     case EVENT_DB_UNAVAILABLE:
     case EVENT_UNKILLABLE:
+    case EVENT_ROUTE_QUARANTINED:
     case EVENT_GATE_RESET:
         return LOG_ERROR;
     case EVENT_WORKER_DEGRADED:

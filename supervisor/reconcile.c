@@ -13,6 +13,7 @@
 #include "supervisor/journal.h"
 #include "supervisor/notify.h"
 #include "supervisor/reload.h"
+#include "supervisor/routes.h"
 #include "supervisor/slots.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/welcome.h"
@@ -314,6 +315,7 @@ uint64_t reconcile(struct supervisor *supervisor, uint64_t now_ns)
         slot_listen(supervisor, record, now_ns);
         check_deadline(supervisor, record, now_ns);
     }
+    routes_step(supervisor, now_ns);
     gate_reset_step(supervisor, now_ns);
     if (!supervisor->gate_reset.active && step_life(supervisor, now_ns))
         return 0;

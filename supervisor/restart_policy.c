@@ -77,6 +77,22 @@ struct restart_decision restart_decide(struct restart_record *record,
     return (struct restart_decision){RESTART_VERDICT_WAIT, now_ns + wait};
 }
 
+void restart_forgive(struct restart_record *record, uint64_t death_ns)
+{
+    unsigned known = record->total < RESTART_RING ? record->total : RESTART_RING;
+    unsigned newest = (record->next + RESTART_RING - 1) % RESTART_RING;
+    for (unsigned back = 0; back < known; back++) {
+        unsigned at = (newest + RESTART_RING - back) % RESTART_RING;
+        if (record->death_ns[at] != death_ns)
+            continue;
+        for (; at != newest; at = (at + 1) % RESTART_RING) /* the later ones close the gap */
+            record->death_ns[at] = record->death_ns[(at + 1) % RESTART_RING];
+        record->next = newest;
+        record->total = known - 1;
+        return;
+    }
+}
+
 uint64_t fork_budget_take(struct fork_budget *budget, uint64_t now_ns)
 {
     const uint64_t interval = NS_PER_S / FORKS_PER_SECOND;

@@ -45,6 +45,9 @@ struct restart_decision restart_decide(struct restart_record *record,
                                        enum death_class death, uint64_t uptime_ns, uint64_t now_ns,
                                        uint64_t random);
 
+/* Take back the charge for the death recorded at this time, if there is one. */
+void restart_forgive(struct restart_record *record, uint64_t death_ns);
+
 /* The fleet forks at most 20 times a second, whatever dies: a bucket of forks. */
 struct fork_budget {
     uint64_t next_ns; /* a fork is allowed from here on */

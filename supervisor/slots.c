@@ -20,6 +20,7 @@
 #include "supervisor/journal.h"
 #include "supervisor/loop.h"
 #include "supervisor/obituary.h"
+#include "supervisor/routes.h"
 #include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 
@@ -67,6 +68,7 @@ static void spawn(struct supervisor *supervisor, struct slot_record *record)
     bool again = record->generation > 0;
     record->served = record->asked = record->exited = false;
     record->killed_as = DEATH_CLEAN;
+    record->excused = false;
     record->proc.when = PROC_NOT_READ;
     record->proc.status[0] = record->proc.stat[0] = '\0';
     record->stuck_cell = NO_CELL;
@@ -196,8 +198,10 @@ static void bury(struct supervisor *supervisor, struct slot_record *record, uint
     record->last_death = death;
     if (!record->asked)
         record->fill_reason = (enum restart_reason)death; /* the list begins with the deaths */
-    if (death != DEATH_CLEAN)
+    if (death != DEATH_CLEAN) {
         autopsy_begin(supervisor, record, death, manner, lost, spoke, now_ns);
+        routes_judge_death(supervisor, record, now_ns);
+    }
     lay_to_rest(supervisor, record);
 }
 
@@ -261,9 +265,9 @@ static void judge(struct supervisor *supervisor, struct slot_record *record, uin
     const struct restart_settings settings = {
         .max_deaths = (unsigned)supervisor->config.restart_max_deaths,
         .window_ns = supervisor->config.restart_window_s * NS_PER_S};
-    struct restart_decision decision =
-        restart_decide(&record->record, &settings, record->last_death, now_ns - record->spawned_ns,
-                       now_ns, random_next(&supervisor->random_state));
+    struct restart_decision decision = restart_decide(
+        &record->record, &settings, record->excused ? DEATH_KILLED : record->last_death,
+        now_ns - record->spawned_ns, now_ns, random_next(&supervisor->random_state));
     uint64_t fork_ns =
         decision.verdict == RESTART_VERDICT_NOW ? fork_budget_take(&supervisor->forks, now_ns) : 0;
     if (fork_ns) /* a hail of deaths: the fleet waits its turn */
@@ -277,6 +281,9 @@ static void judge(struct supervisor *supervisor, struct slot_record *record, uin
                  : decision.verdict == RESTART_VERDICT_QUARANTINE ? "quarantined for"
                                                                   : "restarted after",
                  wait_s);
+    if (record->excused)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s",
+                 "; not charged, its route is quarantined");
     switch (decision.verdict) {
     case RESTART_VERDICT_NOW:
         slot_take(supervisor, record, LIFE_RESTART, now_ns);

@@ -23,6 +23,7 @@
 #include "supervisor/place.h"
 #include "supervisor/restart_policy.h"
 #include "supervisor/roster.h"
+#include "supervisor/route_guard.h"
 
 /* One place in the fleet and the process in it. */
 struct slot_record {
@@ -50,6 +51,7 @@ struct slot_record {
     int wait_status;
     enum restart_reason fill_reason; /* why the next process is spawned */
     uint64_t last_event_id;          /* what the next event about it is caused by */
+    bool excused; /* a route was to blame for its last death, and is shut: not charged */
     uint64_t outbox_read;
     struct restart_record record;
     struct proc_text proc; /* of this process, once it was looked at */
@@ -101,6 +103,9 @@ struct supervisor {
     uint64_t faults_version; /* of the published table */
     struct gate_reset gate_reset;
     struct blame blame;
+
+    struct route_guard routes[ENDPOINT_COUNT];
+    uint64_t route_event_id[ENDPOINT_COUNT]; /* of the last death blamed on it */
 
     struct board board; /* what is published */
     struct aggregate aggregate;

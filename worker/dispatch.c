@@ -12,6 +12,7 @@
 #include "worker/items.h"
 #include "worker/liveness.h"
 #include "worker/openapi.h"
+#include "worker/route_gate.h"
 
 #define DEADLINE_HEALTH_MS 1000
 #define HEALTH_MAX_BYTES   4096
@@ -133,7 +134,7 @@ static bool step_head(struct exchange *exchange)
 {
     struct request *request = &exchange->request;
     const char *detail = NULL;
-    if (!step_route(exchange))
+    if (!step_route(exchange) || !route_gate_pass(exchange))
         return false;
     enum problem problem = request_judge(request, &detail);
     enum request_class class = endpoint_class(request->route.endpoint);
@@ -152,7 +153,9 @@ static bool step_head(struct exchange *exchange)
         failure_deadline(exchange, STAGE_QUEUE);
         return false;
     }
-    return (class != CLASS_READ && class != CLASS_WRITE) || auth_require(exchange);
+    if ((class == CLASS_READ || class == CLASS_WRITE) && !auth_require(exchange))
+        return false;
+    return route_gate_enter(exchange);
 }
 
 /* A client we cannot go on with, because it has not sent, or will not send, what it announced. */

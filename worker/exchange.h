@@ -39,8 +39,11 @@ struct exchange {
     bool body_pending;      /* some of the request's body is not read */
     bool db_refused;        /* the database's state is why it failed */
     bool compartment_full;
-    const char *reason; /* for the log: the problem's slug, or NULL */
-    uint64_t random;    /* state of the generator for request ids and jitter */
+    bool on_trial;           /* the one request of a route's trial */
+    uint32_t trial;          /* its number, or that of one this request may take; 0 none */
+    unsigned retry_floor_ms; /* no use in coming back before */
+    const char *reason;      /* for the log: the problem's slug, or NULL */
+    uint64_t random;         /* state of the generator for request ids and jitter */
 
     /* A body that comes too slowly is cut by the main thread (body.c). */
     pthread_mutex_t body_lock;

@@ -1,14 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker/liveness.h"
 
+#include <signal.h>
 #include <stddef.h>
 
 #include "common/check.h"
 #include "common/clock.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RUNTIME_TAKES_SIGNALS 1
+#else
+#define RUNTIME_TAKES_SIGNALS 0
+#endif
+
+#define CRASH_STACK_BYTES (16 * 1024) /* beyond what any CPU saves of its registers */
+
 static struct slot *own_slot;
-/* The cell of the request this thread handles, NULL between requests and in other threads. */
-static _Thread_local struct thread_cell *cell;
+/* The cell of the request this thread handles, NULL between requests and in other threads. A signal
+ * handler reads it, so it must be there without being allocated. */
+static _Thread_local struct thread_cell *cell __attribute__((tls_model("initial-exec")));
 
 static void put32(_Atomic uint32_t *word, uint32_t value)
 {
@@ -36,9 +46,48 @@ void liveness_start(struct slot *slot)
     }
 }
 
+/* ---- crashes ------------------------------------------------------------------------------- */
+
+static void mark_crash(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    const struct thread_cell *own = cell;
+    if (own)
+        put32(&own_slot->crashed_cell, (uint32_t)(own - own_slot->cell) + 1);
+    /* A fault happens again when we return, where it happened; a signal that was sent does not. */
+    if (info->si_code <= 0)
+        raise(number);
+}
+
+void liveness_mark_crashes(void)
+{
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    struct sigaction action = {.sa_sigaction = mark_crash,
+                               .sa_flags =
+                                   (int)(SA_SIGINFO | SA_RESETHAND | SA_NODEFER | SA_ONSTACK)};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; !RUNTIME_TAKES_SIGNALS && i < sizeof fatal / sizeof fatal[0]; i++)
+        sigaction(fatal[i], &action, NULL);
+}
+
+/* A thread that overflows its stack has none left for the handler: once a thread, a stack of its
+ * own for that. Memory is only taken when it is used. */
+static void give_crash_stack(unsigned thread)
+{
+    static char stacks[CELLS_MAX][CRASH_STACK_BYTES];
+    static _Thread_local bool given;
+    if (given || RUNTIME_TAKES_SIGNALS)
+        return;
+    given = true;
+    sigaltstack(&(stack_t){.ss_sp = stacks[thread], .ss_size = CRASH_STACK_BYTES}, NULL);
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
 void liveness_begin(unsigned thread, uint64_t now_ns)
 {
     CHECK(thread < CELLS_MAX);
+    give_crash_stack(thread);
     cell = &own_slot->cell[thread];
     put32(&cell->stage, STAGE_HANDLE);
     put32(&cell->endpoint, ENDPOINT_MALFORMED);

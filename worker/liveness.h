@@ -15,6 +15,11 @@
  * middle of requests; its cells and gauges are not ours. */
 void liveness_start(struct slot *slot);
 
+/* From now on a thread that crashes leaves the number of its cell in slot.crashed_cell. The signal
+ * then ends the process as it would have. Does nothing in a sanitized build, whose runtime takes
+ * these signals itself. */
+void liveness_mark_crashes(void);
+
 /* A request of this thread began. thread: front_door_thread_index(). */
 void liveness_begin(unsigned thread, uint64_t now_ns);
 

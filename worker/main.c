@@ -33,6 +33,7 @@ static void open_everything(void)
 {
     char error[256];
     liveness_start(child.slot);
+    liveness_mark_crashes();
     if (key_file_read(child.region->header.data_dir, &keys, error, sizeof error) < 0)
         child_give_up(&child, EXIT_CONFIGURATION, "%s", error);
     if (store_start(&child) != 0)

@@ -112,7 +112,8 @@ static void problem_end(struct json_out *json, struct exchange *exchange, enum p
     unsigned status = problems[problem].status;
     if (status == 503) {
         /* Spread over two seconds, so that all who were refused do not come back at once. */
-        response->retry_after_ms = 1000 + (unsigned)(exchange_random(exchange) % 2001);
+        response->retry_after_ms =
+            exchange->retry_floor_ms + 1000 + (unsigned)(exchange_random(exchange) % 2001);
         json_key_uint(json, "retry_after_ms", response->retry_after_ms);
     }
     json_object_end(json);

@@ -14,6 +14,7 @@
 #include "worker/body.h"
 #include "worker/dispatch.h"
 #include "worker/liveness.h"
+#include "worker/route_gate.h"
 
 #define INCOMPLETE_TIMEOUT_MS  5000
 #define BODY_AT_DOOR_MAX_BYTES (64 * 1024)
@@ -38,6 +39,8 @@ static struct exchange *begin(struct mg_connection *connection)
     exchange->user.name[0] = '\0';
     exchange->cost = (struct store_cost){0};
     exchange->body_pending = exchange->db_refused = exchange->compartment_full = false;
+    exchange->on_trial = false;
+    exchange->trial = exchange->retry_floor_ms = 0;
     exchange->reason = NULL;
     front_door_peer(connection, &exchange->peer);
     response_begin(&exchange->response);
@@ -60,6 +63,7 @@ static int begin_request(struct mg_connection *connection)
 static void finish(struct exchange *exchange)
 {
     uint64_t now_ns = clock_now_ns();
+    route_gate_leave(exchange);
     liveness_end(now_ns);
     account_request(exchange, now_ns);
 }

@@ -49,6 +49,7 @@ static void show_head(FILE *out, const json_t *report, bool colour)
     show_row(out, "then", death_text(report, "decision"));
     snprintf(text, sizeof text, "%lld", death_number(report, "requests_lost"));
     show_row(out, "requests lost", text);
+    show_row(out, "blamed route", death_text(report, "blamed_route"));
     show_row(out, "last words", death_text(report, "last_words"));
     if (json_is_integer(json_object_get(report, "heartbeat_age_ms"))) {
         snprintf(text, sizeof text, "%lld ms before", death_number(report, "heartbeat_age_ms"));

@@ -23,6 +23,7 @@ static enum colour colour_of(uint32_t type)
     case EVENT_DB_UNAVAILABLE:
     case EVENT_GATE_RESET:
     case EVENT_UNKILLABLE:
+    case EVENT_ROUTE_QUARANTINED:
         return COLOUR_RED;
     case EVENT_WORKER_DEGRADED:
     case EVENT_PAUSED:
@@ -30,6 +31,7 @@ static enum colour colour_of(uint32_t type)
     case EVENT_WORKER_READY:
     case EVENT_WORKER_RECOVERED:
     case EVENT_DB_RECOVERED:
+    case EVENT_ROUTE_RELEASED:
         return COLOUR_GREEN;
     default:
         return COLOUR_NONE;

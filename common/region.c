@@ -20,6 +20,7 @@ _Static_assert(offsetof(struct region, events) % REGION_PAGE == 0, "events start
 _Static_assert(offsetof(struct region, faults) % REGION_PAGE == 0, "faults start a page");
 _Static_assert(offsetof(struct region, deaths) % REGION_PAGE == 0, "deaths start a page");
 _Static_assert(offsetof(struct region, gate) % REGION_PAGE == 0, "gate starts a page");
+_Static_assert(offsetof(struct region, backup) % REGION_PAGE == 0, "backup starts a page");
 _Static_assert(offsetof(struct region, slots) % REGION_PAGE == 0, "slots start a page");
 _Static_assert(sizeof(struct slot_part) % REGION_PAGE == 0, "each slot starts a page");
 _Static_assert(sizeof(struct gate) <= REGION_PAGE, "the gate is alone on its page");
@@ -31,6 +32,7 @@ _Static_assert(sizeof(struct death_report) % 8 == 0, "a death report is whole wo
 _Static_assert(sizeof(struct config) % 8 == 0, "config is whole words");
 _Static_assert(sizeof(struct fault_table) % 8 == 0, "the fault table is whole words");
 _Static_assert(FAULT_SLOTS_MAX == SLOTS_MAX, "a fault can name every slot");
+_Static_assert(sizeof(struct backup_report) % 8 == 0, "a backup's report is whole words");
 _Static_assert(sizeof(_Atomic uint64_t) == 8, "an atomic counter is one word");
 
 #define QUICK_TRIES   20
@@ -142,6 +144,9 @@ int region_map(int fd, int own_slot, unsigned rights, struct region **region)
     if (!error && (rights & REGION_WRITES_WATCH))
         error = protect(mapped, offsetof(struct region, watch), sizeof(struct watch_part),
                         PROT_READ | PROT_WRITE);
+    if (!error && (rights & REGION_WRITES_BACKUP))
+        error = protect(mapped, offsetof(struct region, backup), sizeof(struct backup_part),
+                        PROT_READ | PROT_WRITE);
     if (!error)
         error = protect(mapped, offsetof(struct region, gate), sizeof(struct gate),
                         (rights & REGION_USES_GATE) ? PROT_READ | PROT_WRITE : PROT_NONE);
@@ -166,6 +171,11 @@ bool region_read_watch(const struct region *region, struct watch *watch)
 bool region_read_config(const struct region *region, struct config *config)
 {
     return change_read(&region->config.change, config, &region->config.config, sizeof *config);
+}
+
+bool region_read_backup(const struct region *region, struct backup_report *report)
+{
+    return change_read(&region->backup.change, report, &region->backup.report, sizeof *report);
 }
 
 bool region_read_event(const struct region *region, uint64_t id, struct event *event)

@@ -153,6 +153,7 @@ struct board_words {
     _Atomic uint32_t db_wal_full;           /* 1: because the log is at its ceiling, not the disk */
     _Atomic uint32_t health;                /* enum health_status */
     _Atomic uint64_t db_epoch;              /* changes when every handle must be opened anew */
+    _Atomic uint64_t backup_request;        /* number of the newest one; 0 none */
     _Atomic uint32_t order[SLOTS_MAX];      /* enum slot_order */
     _Atomic uint64_t route[ENDPOINT_COUNT]; /* route_word(); 0: open */
     _Atomic uint64_t route_until_ns[ENDPOINT_COUNT]; /* when a shut route gets its trial */
@@ -209,6 +210,28 @@ struct watch_part {
     _Atomic uint64_t step_since_ns;
     struct change change;
     _Alignas(64) struct watch watch;
+};
+
+/* ---- backup: the keeper ------------------------------------------------------------------ */
+
+enum backup_result { BACKUP_NONE, BACKUP_RUNNING, BACKUP_DONE, BACKUP_FAILED };
+
+/* The backup under way or, when there is none, the last one. */
+struct backup_report {
+    uint64_t request; /* the newest request it answers: its snapshot is younger than that one */
+    uint64_t pages_done, pages_total;
+    uint64_t bytes, took_ms; /* DONE */
+    uint32_t result;         /* enum backup_result */
+    int32_t pid;             /* of the keeper that says this */
+    int32_t fd;              /* DONE: a descriptor of that process, read-only; -1 none */
+    uint32_t padding;
+    char name[64];       /* in DATADIR/backup */
+    char text[TEXT_MAX]; /* FAILED: why */
+};
+
+struct backup_part {
+    struct change change;
+    _Alignas(64) struct backup_report report;
 };
 
 /* ---- slots: the child in each ------------------------------------------------------------ */
@@ -378,6 +401,7 @@ struct region {
     _Alignas(REGION_PAGE) struct faults_part faults;
     _Alignas(REGION_PAGE) struct deaths deaths;
     _Alignas(REGION_PAGE) struct gate gate;
+    _Alignas(REGION_PAGE) struct backup_part backup;
     _Alignas(REGION_PAGE) struct slot_part slots[SLOTS_MAX];
 };
 
@@ -385,6 +409,7 @@ struct region {
 enum region_rights {
     REGION_WRITES_WATCH = 1u << 0,
     REGION_USES_GATE = 1u << 1,
+    REGION_WRITES_BACKUP = 1u << 2,
 };
 
 /* Make the region: a memfd, sized, sealed against resizing, mapped writable.
@@ -395,10 +420,12 @@ int region_create(struct region **region);
  * the gate is not mapped (tools). -EPROTO when the region is of another build. */
 int region_map(int fd, int own_slot, unsigned rights, struct region **region);
 
-/* Copies of the board, the watch and one event. False when no consistent copy could be had. */
+/* Copies of the board, the watch, the backup and one event. False when no consistent copy could be
+ * had. */
 bool region_read_board(const struct region *region, struct board *board);
 bool region_read_watch(const struct region *region, struct watch *watch);
 bool region_read_config(const struct region *region, struct config *config);
+bool region_read_backup(const struct region *region, struct backup_report *report);
 bool region_read_event(const struct region *region, uint64_t id, struct event *event);
 bool region_read_faults(const struct region *region, struct fault_table *table);
 bool region_read_death(const struct region *region, uint64_t id, struct death_report *report);

@@ -16,12 +16,15 @@
 #include "common/exit_codes.h"
 #include "common/json_out.h"
 #include "supervisor/fault_desk.h"
+#include "supervisor/backup_desk.h"
 #include "supervisor/loop.h"
 #include "supervisor/reconcile.h"
 #include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 
 #define CLIENT_LIMIT_NS (2 * NS_PER_S)
+#define BACKUP_LIMIT_NS (300 * NS_PER_S)
+#define BACKUP_WAITERS  (CONTROL_CLIENTS_MAX / 2) /* the other places stay free to act */
 
 int control_open(struct control *control, const char *runtime_dir, char *error, size_t error_size)
 {
@@ -82,7 +85,7 @@ static void answer(struct control_client *client, bool ok, int descriptor, const
 /* A socket just accepted takes one short line without blocking, or its client is not reading. */
 static void answer(struct control_client *client, bool ok, int descriptor, const char *format, ...)
 {
-    char text[256], line[400];
+    char text[400], line[640];
     struct json_out json;
     va_list arguments;
     va_start(arguments, format);
@@ -143,6 +146,38 @@ static void obey_faults(struct supervisor *supervisor, struct control_client *cl
     send(client->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* The client is parked until control_expire has its answer. */
+static void ask_for_backup(struct supervisor *supervisor, struct control_client *client)
+{
+    unsigned waiting = 0;
+    for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
+        waiting += supervisor->control.client[i].fd >= 0 && supervisor->control.client[i].backup;
+    if (supervisor->life != LIFE_SERVING)
+        answer(client, false, -1, "the service is not serving");
+    else if (waiting >= BACKUP_WAITERS)
+        answer(client, false, -1, "%u others wait for a backup already", waiting);
+    else
+        client->backup = backup_desk_ask(supervisor);
+}
+
+static void step_backup(struct supervisor *supervisor, struct control_client *client,
+                        uint64_t now_ns)
+{
+    char text[300];
+    bool ok = false;
+    int fd;
+    if (backup_desk_answer(supervisor, client->backup, &ok, &fd, text, sizeof text)) {
+        answer(client, ok, fd, "%s", text);
+        if (fd >= 0)
+            close(fd);
+    } else if (now_ns - client->since_ns > BACKUP_LIMIT_NS) {
+        answer(client, false, -1, "no backup within 5 min; it may still come: see the events");
+    } else {
+        return;
+    }
+    drop(supervisor, client);
+}
+
 static void obey(struct supervisor *supervisor, struct control_client *client)
 {
     const char *line = client->line;
@@ -155,6 +190,8 @@ static void obey(struct supervisor *supervisor, struct control_client *client)
     } else if (strcmp(line, "reload") == 0) {
         bool ok = reconcile_reload(supervisor, -1, why, sizeof why);
         answer(client, ok, -1, "%s", ok ? "replacing the workers one by one" : why);
+    } else if (strcmp(line, "backup") == 0) {
+        ask_for_backup(supervisor, client);
     } else if (strcmp(line, "stop") == 0) {
         reconcile_stop(supervisor, false);
         answer(client, true, -1, "stopping when everything is answered");
@@ -171,15 +208,23 @@ static void obey(struct supervisor *supervisor, struct control_client *client)
             answer(client, false, -1, "%s", why);
     } else {
         answer(client, false, -1,
-               "unknown command; known: region, restart N, drain N, reload, stop, faults ...");
+               "unknown command; known: region, restart N, drain N, reload, stop, backup, "
+               "faults ...");
     }
 }
 
 void control_read(struct supervisor *supervisor, unsigned index)
 {
     struct control_client *client = &supervisor->control.client[index];
+    char ignored[64];
     if (client->fd < 0)
         return;
+    if (client->backup) { /* it has said all; what still comes is its end */
+        ssize_t n = read(client->fd, ignored, sizeof ignored);
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+            drop(supervisor, client);
+        return;
+    }
     ssize_t n =
         read(client->fd, client->line + client->length, sizeof client->line - 1 - client->length);
     if (n < 0 && errno == EAGAIN)
@@ -193,6 +238,8 @@ void control_read(struct supervisor *supervisor, unsigned index)
         if (end) {
             *end = '\0';
             obey(supervisor, client);
+            if (client->backup)
+                return;
         }
     }
     drop(supervisor, client);
@@ -202,7 +249,9 @@ void control_expire(struct supervisor *supervisor, uint64_t now_ns)
 {
     for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
         struct control_client *client = &supervisor->control.client[i];
-        if (client->fd >= 0 && now_ns - client->since_ns > CLIENT_LIMIT_NS)
+        if (client->fd >= 0 && client->backup)
+            step_backup(supervisor, client, now_ns);
+        else if (client->fd >= 0 && now_ns - client->since_ns > CLIENT_LIMIT_NS)
             drop(supervisor, client);
     }
 }

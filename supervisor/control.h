@@ -6,6 +6,7 @@
  *   restart N, drain N  one worker slot
  *   reload, stop        the service
  *   faults ...          the fault bench (supervisor/fault_desk.h)
+ *   backup              the answer comes when the keeper has made one, with a read-only descriptor
  */
 #ifndef BULKHEAD_CONTROL_H
 #define BULKHEAD_CONTROL_H
@@ -20,6 +21,7 @@ struct supervisor;
 struct control_client {
     int fd; /* -1: free */
     uint64_t since_ns;
+    uint64_t backup; /* the request it waits for, at most 5 min; 0 none */
     size_t length;
     char line[512];
 };
@@ -37,7 +39,7 @@ int control_open(struct control *control, const char *runtime_dir, char *error, 
 void control_accept(struct supervisor *supervisor);
 void control_read(struct supervisor *supervisor, unsigned client);
 
-/* Forget clients that say nothing for 2 s. */
+/* Answer who waits for a backup; forget clients that say nothing for 2 s. */
 void control_expire(struct supervisor *supervisor, uint64_t now_ns);
 
 void control_close(struct control *control);

@@ -114,6 +114,7 @@ struct supervisor {
     uint64_t events;              /* last event id */
     uint64_t deaths;              /* last death report's id */
     struct death_report report;   /* being written; id 0: none */
+    uint64_t backup_requests;     /* number of the newest one */
     uint64_t oom_kills;           /* of the host, to tell an OOM kill from an operator's */
 };
 

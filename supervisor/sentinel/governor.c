@@ -12,11 +12,16 @@
 #define BUDGET_MOST_NS     (16 * NS_PER_S)
 #define NAME_EVERY_NS      (60 * NS_PER_S)
 
+void governor_set_limits(struct governor *governor, uint64_t soft_mib, uint64_t hard_mib)
+{
+    governor->soft_bytes = soft_mib * BYTES_PER_MIB;
+    governor->hard_bytes = hard_mib * BYTES_PER_MIB;
+}
+
 void governor_init(struct governor *governor, uint64_t soft_mib, uint64_t hard_mib)
 {
-    *governor = (struct governor){.soft_bytes = soft_mib * BYTES_PER_MIB,
-                                  .hard_bytes = hard_mib * BYTES_PER_MIB,
-                                  .budget_ns = BUDGET_NS};
+    *governor = (struct governor){.budget_ns = BUDGET_NS};
+    governor_set_limits(governor, soft_mib, hard_mib);
 }
 
 bool governor_may_checkpoint(enum db_state state, bool writable)

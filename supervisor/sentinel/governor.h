@@ -33,6 +33,9 @@ struct governor {
 
 void governor_init(struct governor *governor, uint64_t soft_mib, uint64_t hard_mib);
 
+/* The same for a governor at work. */
+void governor_set_limits(struct governor *governor, uint64_t soft_mib, uint64_t hard_mib);
+
 /* Whether the keeper may move the log into app.db while the verdict is this one. A full disk and a
  * log at its ceiling get room that way; whatever else forbids writes forbids this too. */
 bool governor_may_checkpoint(enum db_state state, bool writable);

@@ -3,9 +3,10 @@
  * The keeper: the only process that checkpoints, and only while it holds the gate. SQLite before
  * 3.51.3 can corrupt a database when one process restarts the -wal while another checkpoints on a
  * stale index; behind the gate that cannot happen (docs/architecture.md, "The database").
- * It also purges what is old and writes the reports on deaths. Every hold of the gate is short, because all writers wait behind it.
- * It opens nothing while the board says that app.db is not to be read, and writes nothing while it
- * says that it is not to be written, but that a checkpoint may make room (governor.c).
+ * It also purges what is old, makes backups (backup.h) and writes the reports on deaths (deaths.h).
+ * Every hold of the gate is short, because all writers wait behind it. It opens nothing while the
+ * board says that app.db is not to be read, and writes nothing while it says that it is not to be
+ * written, but that a checkpoint may make room (governor.c).
  */
 #include "supervisor/sentinel/keeper.h"
 
@@ -22,6 +23,7 @@
 #include "supervisor/sentinel/deaths.h"
 #include "supervisor/sentinel/modes.h"
 
+#define REST_MS         100
 #define STEP_EVERY_NS   NS_PER_S
 #define GATE_LIMIT_NS   (100 * NS_PER_MS)
 #define BUSY_LIMIT_NS   (20 * NS_PER_MS)
@@ -88,6 +90,7 @@ static void close_when_spoilt(struct keeper *keeper, enum db_code code)
         return;
     log_warning("checkpoint_failed", "the write-ahead log could not be emptied: %s (%s)",
                 db_code_name(code), sqlite3_errmsg(keeper->handle.db));
+    backup_let_go(keeper, "the log could not be emptied meanwhile");
     handle_close(&keeper->handle);
 }
 
@@ -109,6 +112,8 @@ static void name_who_pins(struct keeper *keeper, uint64_t now_ns)
 static void try_checkpoint(struct keeper *keeper, uint64_t now_ns)
 {
     struct board_words *words = &keeper->handle.child->region->board.words;
+    if (keeper->backup.source) /* our own reader is in the way; wal.hard ends it */
+        return;
     if (!governor_may_checkpoint(atomic_load(&words->db_state), atomic_load(&words->db_writable)) ||
         !governor_wants_try(&keeper->governor, keeper_wal_bytes(keeper), now_ns))
         return;
@@ -170,21 +175,36 @@ static bool is_allowed(struct keeper *keeper, uint64_t now_ns)
     return false;
 }
 
+/* What is done once a second. */
+static void keep_house(struct keeper *keeper)
+{
+    struct child *child = keeper->handle.child;
+    struct config config;
+    /* A reload replaces workers; the keeper takes what is new where it is. */
+    if (region_read_config(child->region, &config)) {
+        child->config = config;
+        governor_set_limits(&keeper->governor, config.wal_soft_mib, config.wal_hard_mib);
+    }
+    if (keeper->handle.db && atomic_load(&child->region->board.words.db_writable))
+        keeper_purge(keeper);
+}
+
 static void keep(struct keeper *keeper)
 {
     uint64_t now_ns = clock_now_ns();
     if (handle_is_outdated(&keeper->handle)) {
+        backup_let_go(keeper, "the files of app.db changed meanwhile");
         save_what_only_we_see(keeper);
         handle_renew(&keeper->handle);
     }
-    if (!is_allowed(keeper, now_ns))
+    bool allowed = is_allowed(keeper, now_ns);
+    if (allowed)
+        try_checkpoint(keeper, now_ns);
+    backup_step(keeper, allowed && keeper->handle.db, now_ns);
+    if (!allowed || now_ns < keeper->next_second_ns)
         return;
-    try_checkpoint(keeper, now_ns);
-    if (!keeper->handle.db || now_ns < keeper->next_purge_ns)
-        return;
-    keeper->next_purge_ns = now_ns + STEP_EVERY_NS;
-    if (atomic_load(&keeper->handle.child->region->board.words.db_writable))
-        keeper_purge(keeper);
+    keeper->next_second_ns = now_ns + STEP_EVERY_NS;
+    keep_house(keeper);
 }
 
 /* Reports need no database; a full disk is asked again once a second. */
@@ -202,13 +222,16 @@ int keeper_run(int argc, char **argv)
     child_enter(&child, "keeper", argc, argv);
     handle_init(&keeper.handle, &child);
     governor_init(&keeper.governor, child.config.wal_soft_mib, child.config.wal_hard_mib);
+    backup_init(&keeper);
     keep(&keeper);
     child_set_phase(&child, PHASE_READY);
-    while (!child_wait(&child) && !child_is_orphan(&child)) {
+    while (!child_wait_ms(&child, backup_is_active(&keeper.backup) ? 1 : REST_MS) &&
+           !child_is_orphan(&child)) {
         keep_deaths(&keeper);
         keep(&keeper);
     }
     deaths_step(&child); /* who died while the service stopped */
+    backup_end(&keeper);
     handle_close(&keeper.handle);
     return EXIT_ASKED;
 }

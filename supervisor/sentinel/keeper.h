@@ -3,6 +3,7 @@
 #ifndef BULKHEAD_SENTINEL_KEEPER_H
 #define BULKHEAD_SENTINEL_KEEPER_H
 
+#include "supervisor/sentinel/backup.h"
 #include "supervisor/sentinel/governor.h"
 #include "supervisor/sentinel/handle.h"
 
@@ -10,7 +11,8 @@ struct keeper {
     struct handle handle;
     struct board board; /* the newest copy that could be had */
     struct governor governor;
-    uint64_t next_purge_ns, next_open_ns, next_deaths_ns;
+    struct backup backup;
+    uint64_t next_second_ns, next_open_ns, next_deaths_ns;
 };
 
 /* The size of app.db-wal now. */

@@ -126,7 +126,8 @@ static inline pid_t child_start(unsigned slot, const char *mode, const char *fla
     const char *argv[6] = {"sentinel"};
     int n = 1;
     program_path(path);
-    unsigned rights = REGION_USES_GATE | (slot == SENTINEL_SLOT ? REGION_WRITES_WATCH : 0u);
+    unsigned rights = REGION_USES_GATE | (slot == SENTINEL_SLOT ? REGION_WRITES_WATCH : 0u) |
+                      (slot == KEEPER_SLOT ? REGION_WRITES_BACKUP : 0u);
     uint32_t generation = atomic_load(&region_slot(fleet.region, slot)->generation) + 1;
     snprintf(argument, sizeof argument, "%u,%u,%d,%u", slot, generation, (int)supervisor, rights);
     if (mode)

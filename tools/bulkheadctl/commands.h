@@ -25,6 +25,8 @@ struct invocation {
     int word_count;   /* of faults: what follows the command's name */
     char **words;
     const char *operand; /* of a command whose argument is optional; NULL when not given */
+    const char *file; /* of backup and restore */
+    bool force;       /* backup: replace FILE */
 };
 
 int command_status(const struct invocation *invocation);
@@ -36,6 +38,8 @@ int command_stop(const struct invocation *invocation);
 int command_faults(const struct invocation *invocation);
 void faults_print_help(void);
 int command_deaths(const struct invocation *invocation);
+int command_backup(const struct invocation *invocation);
+int command_restore(const struct invocation *invocation);
 
 /* Say what went wrong, as a line on stderr or, with --json, as {"ok":false,"error":…} on stdout.
  * Returns exit_code. */

@@ -48,6 +48,10 @@ static const struct command {
      "bulkheadctl faults set crash target=worker:1", .words = true, .run = command_faults},
     {"deaths", "[N|NAME]", "Who died and why, newest first; with a number or name: one report.",
      "bulkheadctl deaths 1", .run = command_deaths},
+    {"backup", "FILE", "A checked copy of the running database; - is stdout.",
+     "bulkheadctl backup /mnt/app.db", .run = command_backup},
+    {"restore", "FILE", "Put a backup in the place of a stopped server's database.",
+     "bulkheadctl -d /var/lib/bulkhead restore app.db", .run = command_restore},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -69,6 +73,7 @@ static void print_options(void)
            "  --timeout S    longest wait of --wait and of stop (30)\n"
            "  --follow       events: go on printing them as they happen\n"
            "  --since ID     events: only those after this one\n"
+           "  --force        backup: replace FILE when it exists\n"
            "  --describe     metrics: a table of their names and meanings; needs no server\n"
            "  -h, --help     this; after a command, its own\n"
            "  -V, --version\n"
@@ -120,7 +125,7 @@ int complain(const struct invocation *invocation, int exit_code, const char *for
 
 int announce(const struct invocation *invocation, const char *format, ...)
 {
-    char text[512];
+    char text[3072];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
@@ -147,7 +152,8 @@ enum {
     OPTION_TIMEOUT,
     OPTION_FOLLOW,
     OPTION_SINCE,
-    OPTION_DESCRIBE
+    OPTION_DESCRIBE,
+    OPTION_FORCE
 };
 
 static const struct option options[] = {
@@ -157,6 +163,7 @@ static const struct option options[] = {
     {"follow", no_argument, NULL, OPTION_FOLLOW},
     {"since", required_argument, NULL, OPTION_SINCE},
     {"describe", no_argument, NULL, OPTION_DESCRIBE},
+    {"force", no_argument, NULL, OPTION_FORCE},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {0},
@@ -186,6 +193,9 @@ static enum next take_option(struct invocation *invocation, int option)
         return GO_ON;
     case OPTION_DESCRIBE:
         invocation->describe = true;
+        return GO_ON;
+    case OPTION_FORCE:
+        invocation->force = true;
         return GO_ON;
     case OPTION_TIMEOUT:
         if (!parse_number(optarg, 86400, &number)) {
@@ -234,11 +244,16 @@ static int take_arguments(struct invocation *invocation, const struct command *c
                                      "%s takes one argument at most; example: %s", command->name,
                                      command->example);
     }
+    bool file = command->argument && strcmp(command->argument, "FILE") == 0;
     if (count != (command->argument ? 1 : 0))
         return complain(invocation, EXIT_CONFIGURATION, "%s takes %s; example: %s", command->name,
-                        command->argument ? "the number of a slot" : "no argument",
+                        file                ? "a file name"
+                        : command->argument ? "the number of a slot"
+                                            : "no argument",
                         command->example);
-    if (command->argument && !parse_number(arguments[0], WORKER_SLOTS_MAX - 1, &slot))
+    if (file)
+        invocation->file = arguments[0];
+    else if (command->argument && !parse_number(arguments[0], WORKER_SLOTS_MAX - 1, &slot))
         return complain(invocation, EXIT_CONFIGURATION, "%s %s: not the number of a slot (0-%d)",
                         command->name, arguments[0], WORKER_SLOTS_MAX - 1);
     invocation->slot = (unsigned)slot;

@@ -14,8 +14,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ANSWER_LIMIT_S 5
-#define PLACES_MAX     8
+#include "common/clock.h"
+
+#define ANSWER_LIMIT_S  5
+#define PATIENT_LOOK_MS 200
+#define PLACES_MAX      8
 
 /* ---- where the socket may be --------------------------------------------------------------- */
 
@@ -176,22 +179,32 @@ static bool parse_answer(const char *line, struct answer *answer)
     return valid;
 }
 
-int server_ask(const struct server *server, const struct invocation *invocation,
-               const char *request, struct answer *answer)
+/* Send a line and let `wait` decide how long the answer may take; then read it. */
+static ssize_t exchange(int fd, const char *request, bool (*wait)(int fd, void *argument),
+                        void *argument, char *line, size_t size, struct answer *answer)
+{
+    int length = snprintf(line, size, "%s\n", request);
+    if (send(fd, line, (size_t)length, MSG_NOSIGNAL) != length)
+        return -errno;
+    if (wait && !wait(fd, argument))
+        return -EAGAIN;
+    return receive_line(fd, line, size, &answer->fd);
+}
+
+static int ask(const struct server *server, const struct invocation *invocation,
+               const char *request, unsigned limit_s, bool (*wait)(int fd, void *argument),
+               void *argument, struct answer *answer)
 {
     char line[1024];
     *answer = (struct answer){.fd = -1};
     int fd = connect_to(server->path);
     if (fd < 0)
         return complain(invocation, EXIT_TEMPORARY, "%s: %s", server->path, strerror(-fd));
-    int size = snprintf(line, sizeof line, "%s\n", request);
-    ssize_t n = send(fd, line, (size_t)size, MSG_NOSIGNAL) == size
-                    ? receive_line(fd, line, sizeof line, &answer->fd)
-                    : -errno;
+    ssize_t n = exchange(fd, request, wait, argument, line, sizeof line, answer);
     close(fd);
     if (n == -EAGAIN)
-        return complain(invocation, EXIT_TEMPORARY, "%s: no answer within %d s", server->path,
-                        ANSWER_LIMIT_S);
+        return complain(invocation, EXIT_TEMPORARY, "%s: no answer within %u s", server->path,
+                        limit_s);
     if (n == 0 || n == -EPIPE || n == -ECONNRESET)
         return complain(invocation, EXIT_TEMPORARY,
                         "%s: closed without an answer: the server is ending, has too many "
@@ -203,6 +216,39 @@ int server_ask(const struct server *server, const struct invocation *invocation,
         return complain(invocation, EXIT_TEMPORARY, "%s: this is no bulkhead server: %.80s",
                         server->path, line);
     return 0;
+}
+
+int server_ask(const struct server *server, const struct invocation *invocation,
+               const char *request, struct answer *answer)
+{
+    return ask(server, invocation, request, ANSWER_LIMIT_S, NULL, NULL, answer);
+}
+
+struct patience {
+    uint64_t until_ns;
+    void (*meanwhile)(void *);
+    void *argument;
+};
+
+/* True when there is something to read. */
+static bool wait_patiently(int fd, void *argument)
+{
+    const struct patience *patience = argument;
+    struct pollfd answer = {.fd = fd, .events = POLLIN};
+    while (poll(&answer, 1, PATIENT_LOOK_MS) == 0) {
+        if (clock_now_ns() >= patience->until_ns)
+            return false;
+        patience->meanwhile(patience->argument);
+    }
+    return true;
+}
+
+int server_ask_patiently(const struct server *server, const struct invocation *invocation,
+                         const char *request, unsigned limit_s, void (*meanwhile)(void *),
+                         void *argument, struct answer *answer)
+{
+    struct patience patience = {clock_now_ns() + limit_s * NS_PER_S, meanwhile, argument};
+    return ask(server, invocation, request, limit_s, wait_patiently, &patience, answer);
 }
 
 int server_map(struct server *server, const struct invocation *invocation)

@@ -33,6 +33,12 @@ int server_find(struct server *server, const struct invocation *invocation);
 int server_ask(const struct server *server, const struct invocation *invocation,
                const char *request, struct answer *answer);
 
+/* The same for a request whose answer takes its time: at most limit_s, and meanwhile(argument) is
+ * called about five times a second. */
+int server_ask_patiently(const struct server *server, const struct invocation *invocation,
+                         const char *request, unsigned limit_s, void (*meanwhile)(void *),
+                         void *argument, struct answer *answer);
+
 /* Map the region read-only. 0, or the exit code after having complained. */
 int server_map(struct server *server, const struct invocation *invocation);
 

@@ -6,7 +6,7 @@
 /* Look at app.db four times a second and publish what is seen (tick.c). */
 int sentinel_run(int argc, char **argv);
 
-/* Empty the write-ahead log and purge what is old, behind the gate (keeper.c). */
+/* Empty the write-ahead log, purge what is old, make backups (keeper.c). */
 int keeper_run(int argc, char **argv);
 
 /* Create what a data directory needs, once, before any worker (setup.c). */
@@ -14,5 +14,8 @@ int setup_run(int argc, char **argv);
 
 /* Say what would keep a data directory from being served; changes nothing (check.c). */
 int check_run(int argc, char **argv);
+
+/* Put a backup in the place of a stopped server's database (restore_run.c, restore.h). */
+int restore_run(int argc, char **argv);
 
 #endif

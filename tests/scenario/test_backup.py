@@ -223,3 +223,51 @@ def test_no_backup_of_a_database_that_is_away(make_server, tmp_path):
     wait_for("recovery", lambda: server.health()["status"] == "healthy", 3 * NOISE)
     server.ctl("backup", str(tmp_path / "copy.db"))
     assert server.stop() == 0
+
+
+def test_a_backup_is_restored(make_server, tmp_path):
+    server = make_server(workers=1)
+    path = str(tmp_path / "copy.db")
+
+    def titles():
+        return {i["title"] for i in server.request("GET", "/data/items").json["items"]}
+
+    def restore(file):
+        return server.ctl("restore", file, check=False)
+
+    assert server.request("POST", "/data/items", {"title": "kept"}).status == 201
+    server.ctl("backup", path)
+    assert server.request("POST", "/data/items", {"title": "later"}).status == 201
+    refused = restore(path)
+    assert refused.returncode == 75 and str(server.process.pid) in refused.stderr, refused
+    assert titles() == {"kept", "later"}
+    assert server.stop() == 0
+
+    (tmp_path / "garbage.db").write_bytes(os.urandom(8192))
+    with sqlite3.connect(tmp_path / "foreign.db") as db:
+        db.execute("CREATE TABLE t(x)")
+    db.close()
+    for name, why in (("garbage.db", "not a database"), ("foreign.db", "another program"),
+                      ("absent.db", "No such file")):
+        refused = restore(str(tmp_path / name))
+        assert refused.returncode == 78 and why in refused.stderr, refused
+    server.start()
+    server.login()
+    assert titles() == {"kept", "later"}
+    assert server.stop() == 0
+
+    done = json.loads(server.ctl("restore", path, "--json").stdout)
+    assert done["ok"] and "to undo this" in done["message"]
+    server.start()
+    server.login()
+    assert titles() == {"kept"}
+    assert server.request("POST", "/data/items", {"title": "new"}).status == 201
+    assert server.stop() == 0
+
+    # and back, as it said
+    assert restore(done["message"].split()[-1]).returncode == 0
+    server.start()
+    server.login()
+    assert titles() == {"kept", "later"}
+    assert server.health()["status"] == "healthy"
+    assert server.stop() == 0

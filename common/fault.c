@@ -200,17 +200,16 @@ unsigned fault_request_active(unsigned class, unsigned endpoint)
 /* Whether an effect shows in a call: what a disk, a lock or a path can do to it. */
 static bool concerns(const struct fault *fault, struct fault_io io)
 {
-    bool reads = io.op == FAULT_OP_READ, writes = io.op == FAULT_OP_WRITE;
-    bool transfers = io.op != FAULT_OP_ALL;
+    bool writes = io.op == FAULT_OP_WRITE;
+    bool transfers = io.op != FAULT_OP_ALL && io.op != FAULT_OP_BEGIN;
     bool selected = fault->op == FAULT_OP_ALL ? transfers : fault->op == (uint32_t)io.op;
     switch ((enum fault_db)fault->variant) {
     case FAULT_DB_DOWN:
         return true;
     case FAULT_DB_SLOW:
     case FAULT_DB_HANG:
-        return selected;
     case FAULT_DB_IOERR:
-        return selected && !io.read_lock;
+        return selected;
     case FAULT_DB_FULL:
     case FAULT_DB_READONLY:
     case FAULT_DB_TORN:
@@ -218,7 +217,7 @@ static bool concerns(const struct fault *fault, struct fault_io io)
     case FAULT_DB_LOCKED:
         return io.write_lock;
     case FAULT_DB_BITFLIP:
-        return reads && !io.read_lock && !io.wal;
+        return io.op == FAULT_OP_READ && !io.wal;
     default:
         return false;
     }

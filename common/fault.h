@@ -45,8 +45,9 @@ static inline unsigned fault_request(unsigned class, unsigned endpoint)
 
 /* What a call for one of the database's files meets. */
 struct fault_io {
-    bool open, read_lock, write_lock, wal; /* which call, besides op; wal: of app.db-wal */
-    enum fault_op op;                      /* READ, WRITE or SYNC; ALL: none of them */
+    enum fault_op op; /* READ, WRITE, SYNC or BEGIN; ALL: none of them */
+    bool write_lock;  /* it is SQLite's lock for writers that is to be taken */
+    bool wal;         /* of app.db-wal */
 };
 struct fault_io_effect {
     bool strikes;

@@ -71,7 +71,9 @@
     X(TORN, "torn")         \
     X(BITFLIP, "bitflip")   \
     X(HANG, "hang")
-#define FAULT_OP_LIST(X) X(ALL, "all") X(READ, "read") X(WRITE, "write") X(SYNC, "sync")
+/* Calls for a file; BEGIN: the lock a read transaction takes first. ALL is READ, WRITE and SYNC. */
+#define FAULT_OP_LIST(X) \
+    X(ALL, "all") X(READ, "read") X(WRITE, "write") X(SYNC, "sync") X(BEGIN, "begin")
 
 #define X(id, name) FAULT_STATE_##id,
 enum fault_state { FAULT_STATE_LIST(X) FAULT_STATE_COUNT };

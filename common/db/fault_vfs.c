@@ -137,8 +137,8 @@ static int faulty_shm_map(sqlite3_file *file, int page, int size, int extend, vo
     return CALL(file, xShmMap, page, size, extend, map);
 }
 
-/* A read transaction takes a reader's lock first: what is slow or gone for readers shows here even
- * when every page they need is in their cache. */
+/* A read transaction takes a reader's lock first: what is down shows here even to those who have
+ * every page they need in their cache, and op=begin is once a transaction. */
 static int faulty_shm_lock(sqlite3_file *file, int offset, int count, int flags)
 {
     bool taken = (flags & SQLITE_SHM_LOCK) != 0, exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
@@ -146,8 +146,7 @@ static int faulty_shm_lock(sqlite3_file *file, int offset, int count, int flags)
     struct fault_io_effect met = {0};
     if (taken)
         met = fault_database((struct fault_io){
-            .op = reads ? FAULT_OP_READ : FAULT_OP_ALL,
-            .read_lock = reads,
+            .op = reads ? FAULT_OP_BEGIN : FAULT_OP_ALL,
             .write_lock = exclusive && offset == WAL_WRITE_LOCK,
         });
     return met.strikes ? code_of(met.effect, SQLITE_IOERR_SHMLOCK)
@@ -207,7 +206,7 @@ static int faulty_open(sqlite3_vfs *self, const char *name, sqlite3_file *file, 
     wrapped->real = (sqlite3_file *)(wrapped + 1);
     wrapped->real->pMethods = NULL;
     wrapped->base.pMethods = NULL;
-    if (fault_database((struct fault_io){.open = true, .wal = wal}).strikes)
+    if (fault_database((struct fault_io){.wal = wal}).strikes)
         return SQLITE_CANTOPEN;
     int code = below->xOpen(below, name, wrapped->real, flags, out);
     if (wrapped->real->pMethods) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Faults of the database: what the service says of each, that it refuses no more than it must, and
 that it is whole when the fault is over."""
+import http.client
 import sqlite3
 import time
 
@@ -62,42 +63,47 @@ def test_an_effect_on_all_is_seen_named_and_left_behind(bench, effect, says, rea
 
 
 def test_one_worker_alone_loses_its_descriptors(bench):
-    """Its database is gone, the others' is not: that worker is replaced, nobody else notices."""
+    """Its SQLite gets EBADF for every call, the others' is sound: they stay as they are, what was
+    acknowledged is there, and the service is well when that worker has been replaced."""
     server = bench(workers=3)
-    acked = [f"before-{n}" for n in range(5)]
-    for title in acked:
-        assert server.request("POST", "/data/items", {"title": title}).status == 201
+    acked, answers = [], {}
+
+    def write():
+        title = f"write-{time.monotonic_ns()}"
+        try:
+            status = server.request("POST", "/data/items", {"title": title}).status
+        except (OSError, http.client.HTTPException):
+            status = "lost"
+        answers[status] = answers.get(status, 0) + 1
+        if status == 201:
+            acked.append(title)
+        return status
     old = server.worker_pids()
     number = put_fault(server, "close_fds", "target=worker:2")
     wait_for("the strike", lambda: fault(server, number)["end"] == "struck", 5 * NOISE)
-    statuses = set()
-    end = time.monotonic() + 3
-    while time.monotonic() < end:
-        title = f"during-{time.monotonic_ns()}"
-        answer = server.request("POST", "/data/items", {"title": title})
-        statuses.add(answer.status)
-        if answer.status == 201:
-            acked.append(title)
-        elif answer.status == 503 and answer.json["type"].endswith("outcome-unknown"):
-            continue
-        time.sleep(0.01)
-    assert statuses <= {201, 503}, statuses
+    end = time.monotonic() + 6
+    while time.monotonic() < end and server.worker_pids().get(2, old[2]) == old[2]:
+        write()
+    if server.worker_pids().get(2, old[2]) == old[2]:
+        server.ctl("restart", "2", "--wait")  # it limps, but did not hold anybody up
+    wait_for("health", lambda: server.health()["status"] == "healthy", 5 * NOISE)
+    assert [write() for _ in range(20)] == [201] * 20
+    print(f"answers: {answers}")
+    assert set(answers) <= {201, 503, "lost"} and answers.get("lost", 0) <= 1, answers
     pids = server.worker_pids()
-    print(f"answers {statuses}; worker 2 {'replaced' if pids.get(2) != old[2] else 'reopened'}")
-    assert (pids[0], pids[1]) == (old[0], old[1])
-    assert server.health()["status"] == "healthy"
+    assert [pid for pid in pids.values() if pid in old.values()] == [old[0], old[1]]
     assert_whole(server, acked)
 
 
 def test_slow_reads_on_one_worker_are_its_own(bench):
     server = bench()
-    put_fault(server, "db", "effect=slow", "op=read", "delay=300ms", "target=worker:1")
+    put_fault(server, "db", "effect=slow", "op=begin", "delay=50ms", "target=worker:1")
     times = []
     for _ in range(24):
         start = time.monotonic()
         assert server.request("GET", "/data/items").status == 200
         times.append(time.monotonic() - start)
-    slow = [t for t in times if t >= 0.3]
+    slow = [t for t in times if t >= 0.05]
     print(f"{len(slow)} of {len(times)} reads were slow")
     assert 0 < len(slow) < len(times)
     assert state(server) == "up"

@@ -236,7 +236,7 @@ static void slow_waits_at_what_it_names(void **state)
     count_rows();
     assert_int_equal(bed_hits(FAULT_DB), hits);
     bed_clear();
-    bed_set("db effect=slow op=read delay=60ms");
+    bed_set("db effect=slow op=begin delay=60ms");
     assert_true(ms_of(count_rows) >= 60);
 }
 
@@ -252,7 +252,7 @@ static void a_hang_ends_with_its_fault(void **state)
 {
     (void)state;
     pthread_t thread;
-    bed_set("db effect=hang op=read duration=60s");
+    bed_set("db effect=hang op=begin duration=60s");
     pthread_create(&thread, NULL, clear_soon, NULL);
     double ms = ms_of(count_rows);
     pthread_join(thread, NULL);

@@ -31,7 +31,7 @@ void faults_print_help(void)
         "  scribble   into=slot|gate          a neighbour's counters; the write gate's mutex\n"
         "  close_fds                          the database's descriptors, under SQLite's feet\n"
         "  db         effect=down|slow|full|readonly|locked|ioerr|torn|bitflip|hang\n"
-        "             op=all|read|write|sync  delay=20ms jitter=0ms (slow)\n"
+        "             op=all|read|write|sync|begin  delay=20ms jitter=0ms (slow)\n"
         "Keys of all kinds\n"
         "  target     worker:N any all sentinel keeper console database; presets: any one worker\n"
         "             for what strikes, all workers for slow and error, database for db\n"

@@ -99,7 +99,7 @@ void fault_desk_step(struct supervisor *supervisor, uint64_t now_ns)
 
 uint64_t fault_desk_cause_of_database(const struct supervisor *supervisor)
 {
-    const struct fault *fault = faults_active_of(&supervisor->faults, FAULT_DB);
+    const struct fault *fault = faults_cause_of_database(&supervisor->faults, clock_now_ns());
     return fault ? fault->event_id : 0;
 }
 

@@ -7,6 +7,9 @@
 #include "common/clock.h"
 #include "common/fault_spec.h"
 
+/* What a strike did to the database shows within this. */
+#define AFTERMATH_S 10
+
 static bool is_running(const struct fault *fault)
 {
     return fault->state == FAULT_STATE_SCHEDULED || fault->state == FAULT_STATE_ACTIVE;
@@ -231,13 +234,18 @@ bool faults_struck(struct faults *faults, const struct fault_subject *subjects, 
     return true;
 }
 
-const struct fault *faults_active_of(const struct faults *faults, unsigned kind)
+const struct fault *faults_cause_of_database(const struct faults *faults, uint64_t now_ns)
 {
     const struct fault *newest = NULL;
     for (unsigned i = 0; i < FAULTS_MAX; i++) {
         const struct fault *fault = &faults->table.fault[i];
-        if (fault->state == FAULT_STATE_ACTIVE && fault->kind == kind &&
-            (!newest || fault->id > newest->id))
+        bool strikes_it = fault->kind == FAULT_CLOSE_FDS ||
+                          (fault->kind == FAULT_SCRIBBLE && fault->variant == FAULT_INTO_GATE);
+        bool struck = strikes_it && fault->state == FAULT_STATE_ENDED &&
+                      fault->end == FAULT_END_STRUCK &&
+                      now_ns < fault->end_ns + AFTERMATH_S * NS_PER_S;
+        bool active = fault->state == FAULT_STATE_ACTIVE && (strikes_it || fault->kind == FAULT_DB);
+        if ((active || struck) && (!newest || fault->id > newest->id))
             newest = fault;
     }
     return newest;

@@ -63,7 +63,7 @@ struct fault_changes faults_step(struct faults *faults, bool enabled,
 bool faults_struck(struct faults *faults, const struct fault_subject *subjects, unsigned place,
                    unsigned slot);
 
-/* The newest active fault of a kind; NULL none. */
-const struct fault *faults_active_of(const struct faults *faults, unsigned kind);
+/* The newest fault that explains trouble with the database now; NULL none. */
+const struct fault *faults_cause_of_database(const struct faults *faults, uint64_t now_ns);
 
 #endif

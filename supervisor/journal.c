@@ -26,6 +26,7 @@ static enum log_level level_of(unsigned type)
     case EVENT_PAUSED:
     case EVENT_WAL_PINNED:
     case EVENT_BACKUP_FAILED:
+    case EVENT_FAULT_START:
         return LOG_WARNING;
     default:
         return LOG_INFO;

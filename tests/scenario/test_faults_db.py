@@ -95,6 +95,20 @@ def test_one_worker_alone_loses_its_descriptors(bench):
     assert_whole(server, acked)
 
 
+def test_a_spoilt_gate_is_named(bench):
+    """Workers may write to the gate's page: a stray write there stops all writes, and is said."""
+    server = bench()
+    put_fault(server, "scribble", "into=gate")
+    wait_for("the verdict", lambda: state(server) == "down", 1.5 * NOISE)
+    down = next(e for e in server.events() if e["event"] == "db_unavailable")
+    assert "gate is broken" in down["text"], down
+    assert down["cause_id"] == next(e for e in server.events() if e["event"] == "fault_start")["id"]
+    answer = server.request("POST", "/data/items", {"title": "x"})
+    assert answer.status == 503 and answer.json["reason"] == "db_unavailable"
+    assert server.metric("worker_deaths_total") == 0
+    assert server.stop() == 0
+
+
 def test_slow_reads_on_one_worker_are_its_own(bench):
     server = bench()
     put_fault(server, "db", "effect=slow", "op=begin", "delay=50ms", "target=worker:1")

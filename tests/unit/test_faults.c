@@ -279,6 +279,25 @@ static void a_full_table_refuses_and_ended_places_are_used_again(void **state)
     assert_int_equal(faults_clear(&faults, 0, FAULT_END_CLEARED, S, &changes), FAULTS_MAX);
 }
 
+static void trouble_with_the_database_has_its_cause(void **state)
+{
+    (void)state;
+    set("slow delay=1ms", 0);
+    step(0);
+    assert_null(faults_cause_of_database(&faults, 0));
+    int64_t id = set("db effect=full duration=5s", S), other = set("close_fds target=worker:0", S);
+    step(S);
+    struct fault_changes changes = {0};
+    assert_int_equal(faults_cause_of_database(&faults, S)->id, other);
+    strike(0, other, S);
+    step(S);
+    assert_ended(other, FAULT_END_STRUCK);
+    assert_int_equal(faults_cause_of_database(&faults, 2 * S)->id, other);
+    assert_int_equal(faults_cause_of_database(&faults, 12 * S)->id, id);
+    faults_clear(&faults, 0, FAULT_END_CLEARED, 12 * S, &changes);
+    assert_null(faults_cause_of_database(&faults, 12 * S));
+}
+
 /* ---- words --------------------------------------------------------------------------------- */
 
 static void refusals_name_what_is_wrong_and_what_is_allowed(void **state)
@@ -385,6 +404,7 @@ int main(void)
         T(a_lasting_fault_stays_with_its_worker),
         T(a_thread_hangs_as_long_as_its_fault),
         T(a_strike_is_noticed_once),
+        T(trouble_with_the_database_has_its_cause),
         T(a_full_table_refuses_and_ended_places_are_used_again),
         T(refusals_name_what_is_wrong_and_what_is_allowed),
         T(disabled_names_the_key),

@@ -27,6 +27,7 @@ static enum colour colour_of(uint32_t type)
         return COLOUR_RED;
     case EVENT_WORKER_DEGRADED:
     case EVENT_PAUSED:
+    case EVENT_FAULT_START:
         return COLOUR_YELLOW;
     case EVENT_WORKER_READY:
     case EVENT_WORKER_RECOVERED:

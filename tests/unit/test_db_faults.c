@@ -114,6 +114,9 @@ static void locked_is_busy(void **state)
     (void)state;
     bed_set("db effect=locked");
     assert_int_equal(run("BEGIN IMMEDIATE"), SQLITE_BUSY);
+    /* A checkpoint takes other locks: whoever has the writers' lock does not hinder it. */
+    assert_int_equal(sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL),
+                     SQLITE_OK);
     assert_int_equal(number(db, "SELECT count(*) FROM t"), 1);
     bed_clear();
     assert_int_equal(insert(), SQLITE_OK);
@@ -163,6 +166,22 @@ static void a_torn_write_is_not_believed(void **state)
     assert_whole(1);
     assert_int_equal(insert(), SQLITE_OK);
     assert_whole(2);
+}
+
+static void half_of_a_torn_write_arrives(void **state)
+{
+    (void)state;
+    static const char junk[4096] = {1};
+    sqlite3_file *file = NULL;
+    sqlite3_int64 before = 0, after = 0;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    assert_int_equal(file->pMethods->xFileSize(file, &before), SQLITE_OK);
+    bed_set("db effect=torn");
+    assert_int_equal(file->pMethods->xWrite(file, junk, sizeof junk, before), SQLITE_IOERR_WRITE);
+    bed_clear();
+    assert_int_equal(file->pMethods->xFileSize(file, &after), SQLITE_OK);
+    assert_int_equal(after - before, sizeof junk / 2);
+    assert_int_equal(file->pMethods->xTruncate(file, before), SQLITE_OK);
 }
 
 static void a_torn_checkpoint_loses_nothing(void **state)
@@ -317,6 +336,7 @@ int main(void)
         T(ioerr_of_writes_alone),
         T(ioerr_of_sync_leaves_it_whole),
         T(a_torn_write_is_not_believed),
+        T(half_of_a_torn_write_arrives),
         T(a_torn_checkpoint_loses_nothing),
         T(a_bit_flips_in_what_is_read_only),
         T(slow_waits_at_what_it_names),

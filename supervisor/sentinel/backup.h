@@ -55,4 +55,20 @@ void backup_let_go(struct keeper *keeper, const char *why);
 /* The keeper ends. */
 void backup_end(struct keeper *keeper);
 
+/* ---- between backup.c and backup_copy.c ---- */
+
+/* Show the report to everybody. */
+void backup_publish(struct keeper *keeper);
+
+/* Give up: nothing of the copy is left, and who asked is told why. */
+void backup_fail(struct keeper *keeper, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Open both ends and begin the read transaction; a slice of pages; the check, then the name. Each
+ * fails by backup_fail. */
+void backup_copy_begin(struct keeper *keeper);
+void backup_copy_some(struct keeper *keeper);
+void backup_copy_check(struct keeper *keeper, uint64_t now_ns);
+void backup_copy_close(struct backup *backup);
+
 #endif

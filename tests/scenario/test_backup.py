@@ -158,9 +158,9 @@ def test_backups_under_way_are_given_up_and_nothing_is_left(make_server, tmp_pat
     assert ids_in(str(tmp_path / "a.db")) == ids_in(str(tmp_path / "b.db"))
 
     # the keeper is killed
+    keeper = server.helper_pid("keeper")
     asked = Asked(server, str(tmp_path / "killed.db"))
     wait_for("a copy under way", unfinished, 10, 0.001)
-    keeper = server.helper_pid("keeper")
     os.kill(keeper, signal.SIGKILL)
     began = time.monotonic()
     code, said = asked.end()
@@ -170,9 +170,9 @@ def test_backups_under_way_are_given_up_and_nothing_is_left(make_server, tmp_pat
     assert not unfinished() and not os.path.exists(tmp_path / "killed.db")
 
     # the log grows too much meanwhile: the copy may not pin it for ever
+    keeper = server.helper_pid("keeper")
     asked = Asked(server, str(tmp_path / "grown.db"))
     wait_for("a copy under way", unfinished, 10, 0.001)
-    keeper = server.helper_pid("keeper")
     stop_process(keeper)
     grow(server, 2)
     os.kill(keeper, signal.SIGCONT)
@@ -188,8 +188,10 @@ def test_backups_under_way_are_given_up_and_nothing_is_left(make_server, tmp_pat
     asked = Asked(server, str(tmp_path / "stopped.db"))
     wait_for("a copy under way", unfinished, 10, 0.001)
     assert server.stop() == 0
-    assert asked.end()[0] in (1, 75)
-    assert not unfinished() and not os.path.exists(tmp_path / "stopped.db")
+    code, said = asked.end()
+    assert code in (0, 1, 75), said  # 0: the workers took longer to end than the copy did
+    assert os.path.exists(tmp_path / "stopped.db") == (code == 0)
+    assert not unfinished()
     events = [l["event"] for l in server.log_lines() if l["event"].startswith("backup")]
     assert events.count("backup_failed") >= 3
 

@@ -262,6 +262,13 @@ static void what_is_no_backup_is_refused_and_changes_nothing(void **state)
     copy_file(backup, file);
     assert_int_equal(truncate(file, 7 * 4096), 0);
     assert_int_equal(run_restore(fleet.data_dir, file), EXIT_CONFIGURATION);
+    /* a page of a table that only quick_check looks at */
+    copy_file(backup, file);
+    int fd = open(file, O_RDWR | O_CLOEXEC);
+    assert_int_equal(
+        pwrite(fd, "\377\377\377\377\377\377\377\377", 8, lseek(fd, 0, SEEK_END) - 4096), 8);
+    close(fd);
+    assert_int_equal(run_restore(fleet.data_dir, file), EXIT_CONFIGURATION);
     /* a copy of a database in use, its log beside it */
     snprintf(beside, sizeof beside, "%s-wal", backup);
     put_file(beside, "x", 1);

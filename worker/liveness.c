@@ -7,12 +7,6 @@
 #include "common/check.h"
 #include "common/clock.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define RUNTIME_TAKES_SIGNALS 1
-#else
-#define RUNTIME_TAKES_SIGNALS 0
-#endif
-
 #define CRASH_STACK_BYTES (16 * 1024) /* beyond what any CPU saves of its registers */
 
 static struct slot *own_slot;
@@ -66,8 +60,11 @@ void liveness_mark_crashes(void)
                                .sa_flags =
                                    (int)(SA_SIGINFO | SA_RESETHAND | SA_NODEFER | SA_ONSTACK)};
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; !RUNTIME_TAKES_SIGNALS && i < sizeof fatal / sizeof fatal[0]; i++)
-        sigaction(fatal[i], &action, NULL);
+    for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
+        struct sigaction before;
+        if (sigaction(fatal[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(fatal[i], &action, NULL);
+    }
 }
 
 /* A thread that overflows its stack has none left for the handler: once a thread, a stack of its
@@ -76,10 +73,12 @@ static void give_crash_stack(unsigned thread)
 {
     static char stacks[CELLS_MAX][CRASH_STACK_BYTES];
     static _Thread_local bool given;
-    if (given || RUNTIME_TAKES_SIGNALS)
+    stack_t before;
+    if (given)
         return;
     given = true;
-    sigaltstack(&(stack_t){.ss_sp = stacks[thread], .ss_size = CRASH_STACK_BYTES}, NULL);
+    if (sigaltstack(NULL, &before) == 0 && (before.ss_flags & SS_DISABLE))
+        sigaltstack(&(stack_t){.ss_sp = stacks[thread], .ss_size = CRASH_STACK_BYTES}, NULL);
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */

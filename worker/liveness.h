@@ -16,8 +16,8 @@
 void liveness_start(struct slot *slot);
 
 /* From now on a thread that crashes leaves the number of its cell in slot.crashed_cell. The signal
- * then ends the process as it would have. Does nothing in a sanitized build, whose runtime takes
- * these signals itself. */
+ * then ends the process as it would have. A signal that somebody has taken already stays theirs: a
+ * sanitizer's runtime reports on it. */
 void liveness_mark_crashes(void);
 
 /* A request of this thread began. thread: front_door_thread_index(). */

@@ -137,6 +137,17 @@ static void says_when_it_is_broken(void **unused)
     gate_unlock(gate, mine);
 }
 
+static void says_when_it_breaks_under_its_holder(void **unused)
+{
+    (void)unused;
+    assert_int_equal(gate_lock(gate, mine, in_ms(100)), 0);
+    gate->mutex.__data.__kind = -1;
+    gate_unlock(gate, mine);
+    assert_int_equal(mine->gate_stage, GATE_WAITING);
+    assert_int_equal(gate_lock(gate, mine, in_ms(100)), -EINVAL);
+    assert_int_equal(mine->gate_stage, GATE_WAITING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +156,7 @@ int main(void)
         cmocka_unit_test_setup(outlives_its_holder, make),
         cmocka_unit_test_setup(wakes_a_waiter_when_the_holder_dies, make),
         cmocka_unit_test_setup(says_when_it_is_broken, make),
+        cmocka_unit_test_setup(says_when_it_breaks_under_its_holder, make),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -291,6 +291,33 @@ static void a_stop_in_the_middle_goes_on(void **unused)
     }
 }
 
+/* A successor that starts and an old worker that drains are users like all; the reload goes on. */
+static void a_reload_under_way_waits(void **unused)
+{
+    (void)unused;
+    struct slot_record *successor = &self.slots[WORKERS], *old = &self.slots[0];
+    start_in(WORKERS);
+    atomic_store(&region_slot(self.region, WORKERS)->phase, PHASE_STARTING);
+    successor->state = SLOT_STARTING;
+    successor->served = false;
+    successor->round = 1;
+    self.reload = (struct reload){
+        .round = 1, .active = true, .successor = WORKERS, .retiring = -1, .only_slot = -1};
+    old->state = SLOT_DRAINING;
+    old->wanted = false;
+    memset(&self.region->gate, 0xff, sizeof self.region->gate);
+    wait_in(1, -EINVAL);
+    pass_until_reset();
+    pass_until_done();
+    assert_int_equal(successor->last_death, DEATH_GATE);
+    assert_int_equal(successor->record.total, 0);
+    assert_int_equal(successor->generation, 2);
+    assert_int_equal(old->last_death, DEATH_GATE);
+    assert_int_equal(old->state, SLOT_EMPTY);
+    assert_true(self.reload.active);
+    assert_int_equal(self.reload.successor, WORKERS);
+}
+
 static void a_gate_in_use_is_left_alone(void **unused)
 {
     (void)unused;
@@ -323,6 +350,7 @@ int main(void)
         TEST(a_mutex_given_up_is_made_anew),
         TEST(nobody_starts_before_the_last_user_is_dead),
         TEST(a_stop_in_the_middle_goes_on),
+        TEST(a_reload_under_way_waits),
         TEST(a_gate_in_use_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,9 @@
 #include "common/backoff.h"
 #include "common/check.h"
 #include "common/clock.h"
-#include "supervisor/gate_reset.h"
 #include "supervisor/autopsy.h"
+#include "supervisor/gate_reset.h"
+#include "supervisor/hang.h"
 #include "supervisor/journal.h"
 #include "supervisor/loop.h"
 #include "supervisor/obituary.h"
@@ -26,10 +27,6 @@
 
 #define KILL_LIMIT_NS   (5 * NS_PER_S)
 #define DRAIN_MARGIN_NS NS_PER_S /* the child's own limit comes first */
-
-/* A batch holds the gate for a quarter of a second at most. */
-#define GATE_PATIENCE_NS   (500 * NS_PER_MS) /* with a holder that shows no life */
-#define GATE_HELD_LIMIT_NS (5 * NS_PER_S)    /* with one that does */
 
 bool slot_is_alive(const struct slot_record *record)
 {
@@ -320,89 +317,17 @@ void slot_settle(struct supervisor *supervisor, struct slot_record *record, uint
                                     : "not started again: nobody wants the slot filled");
 }
 
-/* Stages in which a thread waits for its client: never evidence against the worker. */
-static bool waits_for_peer(unsigned stage)
-{
-    return stage == STAGE_IDLE || stage == STAGE_BETWEEN || stage == STAGE_READ_HEADER ||
-           stage == STAGE_READ_BODY || stage == STAGE_WRITE_RESPONSE;
-}
-
-static bool somebody_commits(const struct supervisor *supervisor)
-{
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
-        if (slot_is_alive(&supervisor->slots[i]) &&
-            atomic_load_explicit(&region_slot(supervisor->region, i)->gate_stage,
-                                 memory_order_relaxed) == GATE_IN_COMMIT)
-            return true;
-    return false;
-}
-
-/* A thread 2 s beyond the deadline of its own request, for a reason of its own. */
-static bool has_stuck_thread(const struct supervisor *supervisor, const struct slot *slot,
-                             uint64_t now_ns, unsigned *stage, uint32_t *stuck)
-{
-    for (unsigned i = 0; i < CELLS_MAX; i++) {
-        const struct thread_cell *cell = &slot->cell[i];
-        uint64_t deadline = atomic_load_explicit(&cell->deadline_ns, memory_order_relaxed);
-        *stage = atomic_load_explicit(&cell->stage, memory_order_relaxed);
-        if (!atomic_load_explicit(&cell->in_request, memory_order_relaxed) ||
-            *stage >= STAGE_COUNT || waits_for_peer(*stage) || deadline == 0 ||
-            now_ns < deadline + 2 * NS_PER_S || now_ns > deadline + 3600 * NS_PER_S)
-            continue;
-        bool database = *stage == STAGE_GATE || *stage == STAGE_DB || *stage == STAGE_COMMIT;
-        if (database && (supervisor->database.verdict.state != DB_STATE_UP ||
-                         now_ns < supervisor->database.verdict.since_ns + 2 * NS_PER_S ||
-                         somebody_commits(supervisor)))
-            continue; /* the stall is everybody's, or just over */
-        *stuck = i;
-        return true;
-    }
-    return false;
-}
-
-/* Age of a time a child wrote; one in the future is none of its own: as old as can be. */
-static uint64_t age_of(uint64_t then_ns, uint64_t now_ns)
-{
-    if (then_ns > now_ns + NS_PER_S)
-        return UINT64_MAX;
-    return now_ns > then_ns ? now_ns - then_ns : 0;
-}
-
 static void check_hang(struct supervisor *supervisor, struct slot_record *record,
                        const struct slot *slot, uint64_t now_ns)
 {
-    const struct roster_entry *kind = &roster[record->kind];
-    uint64_t beat_ns = atomic_load_explicit(&slot->heartbeat_ns, memory_order_relaxed);
-    unsigned gate = atomic_load_explicit(&slot->gate_stage, memory_order_relaxed), stage = 0;
-    uint64_t gate_ns = atomic_load_explicit(&slot->gate_since_ns, memory_order_relaxed);
-    uint64_t age_ns = age_of(beat_ns, now_ns), held_ns = age_of(gate_ns, now_ns);
-    bool holds_gate = gate == GATE_HOLDING || gate == GATE_IN_COMMIT;
-    uint64_t limit_ns =
-        (kind->hang_s ? kind->hang_s : supervisor->config.hang_timeout_s) * NS_PER_S;
-    /* Who holds the gate holds up every writer: much less patience, but a commit that waits for
-     * the disk with a beating heart is not this case. */
-    bool stale = age_ns > limit_ns || (kind->serves && holds_gate && age_ns > GATE_PATIENCE_NS &&
-                                       held_ns > GATE_PATIENCE_NS);
-    uint32_t cell = NO_CELL;
-    bool stuck = kind->serves && has_stuck_thread(supervisor, slot, now_ns, &stage, &cell);
-    if (kind->serves && gate == GATE_HOLDING && held_ns > GATE_HELD_LIMIT_NS) {
-        stuck = true; /* a thread that will not let go, though the heart beats */
-        stage = STAGE_GATE;
-    }
-    if (!stale && !stuck)
+    struct hang hang;
+    if (!hang_found(supervisor, record, slot, now_ns, &hang))
         return;
     record->killed_as = DEATH_HUNG;
-    record->stuck_cell = cell;
+    record->stuck_cell = hang.cell;
     autopsy_read_proc(record->pid, PROC_BEFORE_KILL, &record->proc);
-    if (stale)
-        record->last_event_id =
-            journal(supervisor, EVENT_WORKER_HUNG, record, record->last_event_id,
-                    "has shown no life for %.1f s%s", (double)age_ns / (double)NS_PER_S,
-                    holds_gate ? " while holding the gate" : "");
-    else
-        record->last_event_id =
-            journal(supervisor, EVENT_WORKER_HUNG, record, record->last_event_id,
-                    "has a thread stuck in %s beyond its deadline", stage_name(stage));
+    record->last_event_id =
+        journal(supervisor, EVENT_WORKER_HUNG, record, record->last_event_id, "%s", hang.text);
     slot_take(supervisor, record, LIFE_CONDEMNED, now_ns);
 }
 

@@ -9,6 +9,7 @@
 #include "common/db/lock_holder.h"
 
 #define GATE_LIMIT_NS       (20 * NS_PER_MS)
+#define HOLDER_LIMIT_NS     (3 * NS_PER_S) /* the supervisor ends it long before */
 #define GATE_PATIENCE_NS    (300 * NS_PER_MS)
 #define WRITE_BUSY_LIMIT_NS (50 * NS_PER_MS)
 
@@ -50,21 +51,46 @@ static bool say_who_is_in_the_way(struct prober *prober)
     return true;
 }
 
-static void say_who_holds_the_gate(struct prober *prober)
+/* Who of ours is in the gate, as the slots say. */
+struct gate_holder {
+    unsigned slot;
+    enum gate_stage stage; /* GATE_NONE: no slot says that it holds it */
+    uint64_t age_ns;
+};
+
+static struct gate_holder gate_holder(const struct prober *prober)
 {
     struct region *region = prober->handle.child->region;
+    uint64_t now_ns = clock_now_ns();
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         const struct slot *slot = region_slot(region, i);
         uint32_t stage = atomic_load(&slot->gate_stage);
-        if (stage != GATE_HOLDING && stage != GATE_IN_COMMIT)
-            continue;
-        probe_say(
-            prober, "the write gate is held by slot %u (pid %d)%s since %llu ms", i,
-            (int)atomic_load(&slot->pid), stage == GATE_IN_COMMIT ? " in a commit" : "",
-            (unsigned long long)((clock_now_ns() - atomic_load(&slot->gate_since_ns)) / NS_PER_MS));
-        return;
+        uint64_t since_ns = atomic_load(&slot->gate_since_ns);
+        if (stage == GATE_HOLDING || stage == GATE_IN_COMMIT)
+            return (struct gate_holder){i, (enum gate_stage)stage,
+                                        now_ns > since_ns ? now_ns - since_ns : 0};
     }
-    probe_say(prober, "the write gate is held, but no process says that it holds it");
+    return (struct gate_holder){.stage = GATE_NONE};
+}
+
+/* Nobody commits and we do not get in. A commit that takes long is the disk's doing; a holder that
+ * does nothing is the supervisor's to end, and writers wait for that rather than be refused. */
+static void judge_holder(struct prober *prober, const struct gate_holder *holder)
+{
+    int pid = (int)atomic_load(&region_slot(prober->handle.child->region, holder->slot)->pid);
+    unsigned long long age_ms = holder->age_ns / NS_PER_MS;
+    prober->watch.write_skipped = holder->stage != GATE_NONE && holder->age_ns < HOLDER_LIMIT_NS;
+    if (holder->stage == GATE_IN_COMMIT) {
+        prober->watch.write_skipped = 1;
+        prober->watch.write_us = holder->age_ns / NS_PER_US;
+    } else if (holder->stage == GATE_NONE) {
+        prober->watch.write_code = DB_CODE_BUSY;
+        probe_say(prober, "the write gate is held, but no process says that it holds it");
+    } else if (!prober->watch.write_skipped) {
+        prober->watch.write_code = DB_CODE_BUSY;
+        probe_say(prober, "the write gate is held by slot %u (pid %d) since %llu ms", holder->slot,
+                  pid, age_ms);
+    }
 }
 
 /* One step of the probe's transaction. False, with the look's code and evidence, when it failed. */
@@ -112,26 +138,43 @@ static void write_probe(struct prober *prober)
     prober->watch.write_us = (clock_now_ns() - start_ns) / NS_PER_US;
 }
 
-void probe_look_write(struct prober *prober)
+/* Take the gate: soon, or, when nothing else explains that nobody commits, with some patience. */
+static int enter_gate(struct prober *prober, bool committed, bool *foreign,
+                      struct gate_holder *holder)
 {
     struct child *child = prober->handle.child;
     uint64_t start_ns = clock_now_ns();
-    bool committed = somebody_committed(prober);
-    probe_enter(prober, PROBE_RESTING); /* the gate is no disk: its waits are bounded */
     int taken = gate_lock(&child->region->gate, child->slot, start_ns + GATE_LIMIT_NS);
-    /* Nobody commits and the gate is taken: a writer may be waiting in it for a foreign lock, which
-     * can be seen from here, or have lost its CPU, which only patience tells. */
-    bool foreign = taken == -ETIMEDOUT && !committed && say_who_is_in_the_way(prober);
-    if (taken == -ETIMEDOUT && !committed && !foreign)
-        taken = gate_lock(&child->region->gate, child->slot, start_ns + GATE_PATIENCE_NS);
+    if (taken == -ETIMEDOUT && !committed) {
+        /* A writer may be waiting in the gate for a lock outside of it, which can be seen from
+         * here, or for the disk, or have lost its CPU, which only patience tells. */
+        *foreign = say_who_is_in_the_way(prober);
+        *holder = gate_holder(prober);
+        if (!*foreign && holder->stage != GATE_IN_COMMIT) {
+            taken = gate_lock(&child->region->gate, child->slot, start_ns + GATE_PATIENCE_NS);
+            *holder = gate_holder(prober);
+        }
+        if (taken == -ETIMEDOUT && !*foreign)
+            *foreign = say_who_is_in_the_way(prober);
+    }
     histogram_record(&child->slot->metrics.db_lock_wait[0],
                      (clock_now_ns() - start_ns) / NS_PER_US);
+    return taken;
+}
+
+void probe_look_write(struct prober *prober)
+{
+    struct child *child = prober->handle.child;
+    struct gate_holder holder = {.stage = GATE_NONE};
+    bool committed = somebody_committed(prober), foreign = false;
+    probe_enter(prober, PROBE_RESTING); /* the gate is no disk: its waits are bounded */
+    int taken = enter_gate(prober, committed, &foreign, &holder);
     if (taken == -ETIMEDOUT && committed) {
         prober->watch.write_skipped = 1;
-    } else if (taken == -ETIMEDOUT) {
+    } else if (taken == -ETIMEDOUT && foreign) {
         prober->watch.write_code = DB_CODE_BUSY;
-        if (!foreign && !say_who_is_in_the_way(prober))
-            say_who_holds_the_gate(prober);
+    } else if (taken == -ETIMEDOUT) {
+        judge_holder(prober, &holder);
     } else if (taken < 0) {
         prober->watch.write_code = DB_CODE_UNAVAILABLE;
         probe_say(prober, "the write gate is broken: %s", strerror(-taken));

@@ -48,8 +48,9 @@ static enum db_code run_patiently(struct turn *turn, enum statement which, enum 
     enum db_code code;
     for (;;) {
         sqlite3_stmt *statement = connection_statement(connection, which, sql[which]);
-        code = db_code_of(statement ? sqlite3_step(statement)
-                                    : sqlite3_extended_errcode(connection->db));
+        code =
+            db_code_of_call(connection->db, statement ? sqlite3_step(statement)
+                                                      : sqlite3_extended_errcode(connection->db));
         statement_done(statement);
         if (code != DB_CODE_BUSY || clock_now_ns() + BUSY_RETRY_NS >= until_ns)
             break;

@@ -6,6 +6,7 @@
  */
 #include "common/db/db.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,6 +57,13 @@ enum db_code db_code_of(int sqlite_code)
     }
 }
 
+enum db_code db_code_of_call(sqlite3 *db, int sqlite_code)
+{
+    if ((sqlite_code & 0xff) == SQLITE_IOERR && db && sqlite3_system_errno(db) == EROFS)
+        return DB_CODE_READONLY;
+    return db_code_of(sqlite_code);
+}
+
 static void set_error(struct db_error *error, enum db_code code, const char *what, const char *why)
 {
     error->code = code;
@@ -66,7 +74,7 @@ static void set_error(struct db_error *error, enum db_code code, const char *wha
 void db_error_from(struct db_error *error, sqlite3 *db, const char *what)
 {
     int code = db ? sqlite3_extended_errcode(db) : SQLITE_NOMEM;
-    set_error(error, db_code_of(code), what, db ? sqlite3_errmsg(db) : "out of memory");
+    set_error(error, db_code_of_call(db, code), what, db ? sqlite3_errmsg(db) : "out of memory");
     error->sqlite_code = code;
 }
 

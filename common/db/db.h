@@ -68,6 +68,10 @@ int db_read_app_id_file(const struct db_paths *paths, char out[40]);
 /* The kind of a (possibly extended) SQLite result code. */
 enum db_code db_code_of(int sqlite_code);
 
+/* The same for the code the connection's last call returned: SQLite calls a write that the system
+ * refused because the disk became read-only just an I/O error; errno tells. */
+enum db_code db_code_of_call(sqlite3 *db, int sqlite_code);
+
 /* Fill *error from the connection's last failure; `what` says what was tried. */
 void db_error_from(struct db_error *error, sqlite3 *db, const char *what);
 

@@ -73,8 +73,9 @@ static enum db_code checkpoint(struct keeper *keeper, uint64_t budget_ns)
     gate_mark_commit(keeper->handle.child->slot);
     alarm_set(keeper->handle.db, budget_ns);
     fault_strike(FAULT_POINT_IN_CHECKPOINT);
-    enum db_code code = db_code_of(sqlite3_wal_checkpoint_v2(
-        keeper->handle.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+    sqlite3 *db = keeper->handle.db;
+    enum db_code code = db_code_of_call(
+        db, sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
     alarm_clear();
     /* BUSY: a reader still needs the -wal. What it does not need was moved; no error. */
     bool put_off = code == DB_CODE_BUSY || code == DB_CODE_INTERRUPT;

@@ -99,12 +99,12 @@ static bool step(struct prober *prober, enum db_op op, const char *sql)
     struct handle *handle = &prober->handle;
     uint64_t start_ns = clock_now_ns();
     int failed = db_exec(handle->db, sql);
-    handle_count(handle, op, db_code_of(failed), start_ns);
+    handle_count(handle, op, db_code_of_call(handle->db, failed), start_ns);
     if (!failed)
         return true;
     struct db_error error;
     db_error_from(&error, handle->db, "app.db cannot be written");
-    prober->watch.write_code = db_code_of(failed);
+    prober->watch.write_code = db_code_of_call(handle->db, failed);
     if (prober->watch.write_code == DB_CODE_BUSY)
         say_who_is_in_the_way(prober);
     probe_say(prober, "%s", error.text);

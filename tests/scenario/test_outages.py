@@ -316,3 +316,113 @@ def test_a_full_disk(small_disk, make_server):
     outage.recovers()
     assert "never" not in all_items(outage.server).values()
     outage.loses_nothing()
+
+
+@pytest.fixture
+def ext4_disk(tmp_path):
+    """A real file system that the kernel can be told to find broken."""
+    image, directory = str(tmp_path / "image"), str(tmp_path / "disk")
+    os.mkdir(directory)
+    with open(image, "wb") as f:
+        f.truncate(32 << 20)
+    if (os.geteuid() != 0 or os.system(f"mkfs.ext4 -q {image}")
+            or os.system(f"mount -o loop {image} {directory}")):
+        pytest.skip("needs the right to mount an ext4 image")
+    yield image, directory
+    assert os.system(f"umount {directory}") == 0
+
+
+def test_the_kernel_makes_the_disk_read_only(ext4_disk, make_server):
+    image, disk = ext4_disk
+    outage = Outage(make_server, data=os.path.join(disk, "data"))
+    outage.begins()
+    assert os.system(f"mount -o remount,abort {disk}") == 0
+    outage.is_seen_as("read_only", 1 * NOISE)
+    for _ in range(20):
+        assert outage.server.request("GET", "/data/items?limit=2").status == 200
+    answer = outage.server.request("POST", "/data/items", {"title": "never"})
+    assert answer.status == 503 and answer.json["type"] == "/problems/read-only", answer
+    assert processes(outage.server) == outage.before
+    for w in outage.writers:
+        w.end()
+    assert outage.server.stop() == 0
+    # The operator's part: stopped, repaired, started.
+    assert os.system(f"umount {disk} && e2fsck -p {image} >/dev/null; mount -o loop {image} {disk}") == 0
+    outage.server.start()
+    outage.server.login()
+    assert_lost_none(outage)
+
+
+def break_it(outage, *words):
+    outage.server.ctl("faults", "set", "db", *words, "duration=60s")
+    outage.begins()
+
+
+def mend(outage):
+    outage.server.ctl("faults", "clear", "all")
+
+
+def with_faults(make_server, **config):
+    return Outage(make_server, config={"faults.enabled": "yes", **config})
+
+
+def test_read_only_and_back(make_server):
+    outage = with_faults(make_server)
+    break_it(outage, "effect=readonly")
+    outage.is_seen_as("read_only", 1 * NOISE)
+    answer = outage.server.request("POST", "/data/items", {"title": "never"})
+    assert answer.status == 503 and answer.json["type"] == "/problems/read-only", answer
+    assert outage.server.request("GET", "/data/items?limit=2").status == 200
+    assert processes(outage.server) == outage.before
+    mend(outage)
+    outage.recovers()
+    outage.loses_nothing()
+
+
+def test_slow_fsync(make_server):
+    outage = with_faults(make_server)
+    break_it(outage, "effect=slow", "op=sync", "delay=2s")
+    outage.is_seen_as("slow", 1 * NOISE)
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        began = time.monotonic()
+        assert outage.server.request("GET", "/data/items?limit=2").status == 200
+        assert time.monotonic() - began < 0.2 * NOISE
+        time.sleep(0.05)
+    assert processes(outage.server) == outage.before
+    mend(outage)
+    time.sleep(2)  # the fsync under way
+    outage.recovers()
+    assert {a.status for w in outage.writers for _, a in w.refused} <= {504, 503}
+    outage.loses_nothing()
+
+
+def test_a_disk_that_hangs(make_server):
+    outage = with_faults(make_server)
+    break_it(outage, "effect=hang", "op=read")
+    outage.is_seen_as("down", 1 * NOISE)
+    assert "hangs" in outage.server.state()["db"]["evidence"]
+    for _ in range(5):  # refused at once, not after a deadline
+        began = time.monotonic()
+        answer = outage.server.request("GET", "/data/items?limit=2")
+        assert answer.status == 503 and time.monotonic() - began < 0.1 * NOISE
+        time.sleep(0.5)
+    assert processes(outage.server) == outage.before
+    mend(outage)
+    outage.recovers()
+    outage.loses_nothing()
+
+
+def test_a_probe_that_hangs_alone_fences_nobody(make_server):
+    outage = with_faults(make_server)
+    break_it(outage, "effect=hang", "op=read", "target=sentinel")
+    until, answers = time.monotonic() + 3, set()
+    while time.monotonic() < until:
+        answers.add(outage.server.request("GET", "/data/items?limit=2").status)
+        time.sleep(0.02)
+    assert answers == {200}
+    assert outage.server.health()["db"]["state"] == "unknown"
+    mend(outage)
+    until_it_works(outage.server, time.monotonic(), 2 * NOISE)
+    assert not any(w.refused for w in outage.writers)
+    outage.loses_nothing()

@@ -67,7 +67,7 @@ bool backup_desk_answer(struct supervisor *supervisor, uint64_t request, bool *o
         return true;
     }
     *fd = take_descriptor(supervisor, &report);
-    snprintf(text, size, "%.1f MiB, made in %.2f s and checked; also kept as %.100s/backup/%s",
+    snprintf(text, size, "%.2f MiB, made in %.2f s and checked; also kept as %.100s/backup/%s",
              (double)report.bytes / (1 << 20), (double)report.took_ms / 1000,
              supervisor->place.data_dir, report.name);
     return true;

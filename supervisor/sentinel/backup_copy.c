@@ -17,6 +17,7 @@
 #define STEP_PAGES     64
 #define SLICE_NS       (20 * NS_PER_MS)
 #define CHECK_LIMIT_NS (600 * NS_PER_S)
+#define SYNC_BYTES     (32 << 20)
 #define FD_KEPT_NS     (60 * NS_PER_S)
 
 static void close_source(struct backup *backup)
@@ -185,13 +186,33 @@ void backup_copy_check(struct keeper *keeper, uint64_t now_ns)
         finish(keeper);
 }
 
-/* On the disk under its own name. Negative errno, or the descriptor. */
-static int give_name(struct backup *backup)
+/* fsync asks nobody while it runs, and on a slow disk a large file takes long: most of it is
+ * written piece by piece before, with the heart beating in between. */
+static int bring_to_disk(struct keeper *keeper, int fd)
 {
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    for (off_t offset = 0; offset < status.st_size; offset += SYNC_BYTES) {
+        sync_file_range(fd, offset, SYNC_BYTES,
+                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                            SYNC_FILE_RANGE_WAIT_AFTER);
+        child_heartbeat(keeper->handle.child);
+    }
+    keeper->backup.report.bytes = (uint64_t)status.st_size;
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* On the disk under its own name. Negative errno, or the descriptor. */
+static int give_name(struct keeper *keeper)
+{
+    struct backup *backup = &keeper->backup;
     int fd = open(backup->unfinished, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return -errno;
-    int error = fsync(fd) < 0 || rename(backup->unfinished, backup->path) < 0 ? -errno : 0;
+    int error = bring_to_disk(keeper, fd);
+    if (!error && rename(backup->unfinished, backup->path) < 0)
+        error = -errno;
     if (!error)
         error = private_file_sync_directory(backup->directory);
     if (!error)
@@ -203,21 +224,18 @@ static int give_name(struct backup *backup)
 static void finish(struct keeper *keeper)
 {
     struct backup *backup = &keeper->backup;
-    struct stat status = {0};
     close_copy(backup);
-    int fd = give_name(backup), old_fd = backup->fd;
+    int fd = give_name(keeper), old_fd = backup->fd;
     if (fd < 0) {
         backup_fail(keeper, "%s cannot be brought to the disk: %s", backup->report.name,
                     strerror(-fd));
         return;
     }
-    fstat(fd, &status);
     backup->phase = BACKUP_IDLE;
     backup->fd = fd;
     backup->close_fd_ns = clock_now_ns() + FD_KEPT_NS;
     backup->report.result = BACKUP_DONE;
     backup->report.fd = fd;
-    backup->report.bytes = (uint64_t)status.st_size;
     backup->report.took_ms = (clock_now_ns() - backup->started_ns) / NS_PER_MS;
     backup_publish(keeper);
     /* Only now: the number may be used again, and somebody may just be taking what it stands for.

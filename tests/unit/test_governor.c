@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "common/config.h"
 #include "common/db/db.h"
 #include "common/db/lock_holder.h"
+#include "supervisor/sentinel/alarm.h"
 #include "supervisor/sentinel/governor.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -221,6 +223,40 @@ static void a_reader_of_the_main_file_is_in_the_way_too(void **state)
     db = NULL;
 }
 
+/* ---- alarm --------------------------------------------------------------------------------- */
+
+static int checkpoint_within(uint64_t limit_ns)
+{
+    alarm_set(db, limit_ns);
+    int code = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    alarm_clear();
+    return code;
+}
+
+static void a_checkpoint_is_cut_and_done_later(void **state)
+{
+    (void)state;
+    struct stat status;
+    sqlite3_stmt *statement;
+    must(db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)"
+             " INSERT INTO t SELECT randomblob(60000) FROM n");
+    assert_int_equal(checkpoint_within(NS_PER_MS), SQLITE_INTERRUPT);
+    assert_int_equal(stat(paths.file[DB_FILE_WAL], &status), 0);
+    assert_true(status.st_size > 30 << 20); /* not emptied; nothing of it is lost */
+    assert_int_equal(checkpoint_within(30 * NS_PER_S), SQLITE_OK);
+    assert_int_equal(stat(paths.file[DB_FILE_WAL], &status), 0);
+    assert_int_equal(status.st_size, 0);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT count(*), (SELECT * FROM pragma_quick_check)"
+                                        " FROM t",
+                                        -1, &statement, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(statement, 0), 601);
+    assert_string_equal((const char *)sqlite3_column_text(statement, 1), "ok");
+    sqlite3_finalize(statement);
+}
+
 int main(void)
 {
 #define LOCKS(test) cmocka_unit_test_setup_teardown(test, begin, end)
@@ -233,6 +269,7 @@ int main(void)
         LOCKS(holders_are_found_and_named),
         LOCKS(the_oldest_reader_is_the_one_in_the_way),
         LOCKS(a_reader_of_the_main_file_is_in_the_way_too),
+        LOCKS(a_checkpoint_is_cut_and_done_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

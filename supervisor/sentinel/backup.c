@@ -91,9 +91,9 @@ static bool has_room(struct keeper *keeper)
     uint64_t copy_bytes = (uint64_t)status.st_size + keeper_wal_bytes(keeper);
     if (backup_has_room(free_bytes, copy_bytes))
         return true;
-    backup_fail(keeper, "%llu MiB are free on the disk, %llu MiB and %d MiB of reserve are needed",
-                (unsigned long long)(free_bytes / BYTES_PER_MIB),
-                (unsigned long long)(copy_bytes / BYTES_PER_MIB + 1), BACKUP_RESERVE_MIB);
+    uint64_t needed_mib = copy_bytes / BYTES_PER_MIB + 1 + BACKUP_RESERVE_MIB;
+    backup_fail(keeper, "%llu MiB are free on the disk, %llu MiB are needed",
+                (unsigned long long)(free_bytes / BYTES_PER_MIB), (unsigned long long)needed_mib);
     return false;
 }
 

@@ -73,6 +73,11 @@ static void write_watch(struct region *mine)
     *(volatile uint64_t *)&mine->watch.watch.tick = 7;
 }
 
+static void write_backup(struct region *mine)
+{
+    *(volatile uint64_t *)&mine->backup.report.request = 7;
+}
+
 static void touch_gate(struct region *mine)
 {
     pthread_mutex_trylock(&mine->gate.mutex);
@@ -105,6 +110,8 @@ static void watch_and_gate_need_their_right(void **unused)
     (void)unused;
     assert_int_equal(in_worker_2(REGION_USES_GATE, write_watch), SIGSEGV);
     assert_int_equal(in_worker_2(REGION_WRITES_WATCH, write_watch), 0);
+    assert_int_equal(in_worker_2(REGION_USES_GATE | REGION_WRITES_WATCH, write_backup), SIGSEGV);
+    assert_int_equal(in_worker_2(REGION_WRITES_BACKUP, write_backup), 0);
     assert_int_equal(in_worker_2(0, touch_gate), SIGSEGV);
     assert_int_equal(in_worker_2(REGION_USES_GATE, touch_gate), 0);
 }

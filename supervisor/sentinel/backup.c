@@ -212,7 +212,10 @@ void backup_init(struct keeper *keeper)
     *backup = (struct backup){.fd = -1};
     snprintf(backup->directory, sizeof backup->directory, "%.300s/backup", data_dir(keeper));
     backup_remove_unfinished(backup->directory);
-    region_read_backup(keeper->handle.child->region, &backup->report);
+    /* A keeper killed in the middle of a report left it unreadable until the next one. */
+    if (!region_read_backup(keeper->handle.child->region, &backup->report))
+        backup->report =
+            (struct backup_report){.request = asked(keeper), .result = BACKUP_RUNNING, .fd = -1};
     if (backup->report.result == BACKUP_RUNNING)
         backup_fail(keeper, "the keeper ended while it made one; ask again");
 }

@@ -97,11 +97,28 @@ static void look_through(struct prober *prober)
         handle_close(handle);
 }
 
-static void look_open(struct prober *prober)
+/* Open it as a writer; where the disk cannot be written as a reader, so that reads may go on. */
+static bool open_handle(struct prober *prober, enum db_role role)
 {
     struct handle *handle = &prober->handle;
     const struct db_identity *expected = probe_expected_files(prober);
     struct db_error error;
+    int failed = handle_open(handle, role, expected, &error);
+    if (failed && error.code == DB_CODE_READONLY) {
+        prober->watch.write_code = DB_CODE_READONLY;
+        probe_say(prober, "%s", error.text);
+        failed = handle_open(handle, DB_READER, expected, &error);
+    }
+    if (!failed)
+        return true;
+    prober->watch.open_code = error.code;
+    probe_say(prober, "%s", error.text);
+    return false;
+}
+
+static void look_open(struct prober *prober)
+{
+    struct handle *handle = &prober->handle;
     char wanted_id[40];
     if (handle->db)
         return;
@@ -114,11 +131,8 @@ static void look_open(struct prober *prober)
     bool alone = prober->board.identity_before.inode[DB_FILE_MAIN] != 0;
     if (alone && !set_aside(prober))
         return;
-    if (handle_open(handle, alone ? DB_ADOPTER : DB_WRITER, expected, &error) < 0) {
-        prober->watch.open_code = error.code;
-        probe_say(prober, "%s", error.text);
+    if (!open_handle(prober, alone ? DB_ADOPTER : DB_WRITER))
         return;
-    }
     /* The open made the sidecars when there were none. */
     prober->watch.seen = prober->last_seen = handle->opened;
     if (wanted_id[0] && strcmp(handle->opened.app_id, wanted_id) != 0) {
@@ -223,8 +237,9 @@ static void look_at_room(struct prober *prober)
 /* After these the connection may know less than the file: the next look opens it anew. */
 static bool is_spoilt(uint32_t code)
 {
-    return code == DB_CODE_IOERR || code == DB_CODE_FSYNC || code == DB_CODE_CORRUPT ||
-           code == DB_CODE_NOTADB || code == DB_CODE_CANTOPEN || code == DB_CODE_PROTOCOL;
+    return code == DB_CODE_IOERR || code == DB_CODE_READONLY || code == DB_CODE_FSYNC ||
+           code == DB_CODE_CORRUPT || code == DB_CODE_NOTADB || code == DB_CODE_CANTOPEN ||
+           code == DB_CODE_PROTOCOL;
 }
 
 void prober_look(struct prober *prober)
@@ -240,7 +255,8 @@ void prober_look(struct prober *prober)
         look_open(prober);
     if (watch->identity == IDENTITY_SAME && prober->handle.db) {
         look_read(prober);
-        probe_look_write(prober);
+        if (watch->write_code == DB_CODE_OK) /* else it could not even be opened for writing */
+            probe_look_write(prober);
         if (is_spoilt(watch->read_code) || is_spoilt(watch->write_code))
             handle_close(&prober->handle);
     }

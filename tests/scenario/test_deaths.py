@@ -56,7 +56,8 @@ def kill_and_wait(server, slot, number=signal.SIGKILL):
 def test_a_crash_and_a_hang_are_reported(make_server):
     server = make_server(workers=2)
     load = Load(server, "--retry", "immediate", rps=40 if SANITIZED else 100, duration=60)
-    wait_for("load", lambda: server.metric("http_requests_total", code="201") > 10, 10)
+    wait_for("load", lambda: server.metric("http_requests_total", method="GET",
+                                           route="/data/items/{id}") > 20, 20)
     slot, pid = next(iter(server.worker_pids().items()))
     os.kill(pid, signal.SIGSEGV)
     killed = time.monotonic()

@@ -97,6 +97,12 @@ def events(server, name):
     return [e for e in server.events() if e["event"] == name]
 
 
+def report_of(server, pid):
+    listed = json.loads(server.ctl("deaths", "--json").stdout)["deaths"]
+    names = [d["name"] for d in listed if d["pid"] == pid]
+    return names and json.loads(server.ctl("deaths", names[0], "--json").stdout)
+
+
 def post(server):
     return server.request("POST", "/data/items", {"title": "one"})
 
@@ -126,12 +132,16 @@ def test_a_route_that_kills_is_shut_tried_and_released(make_server):
     said, = events(server, "route_quarantined")
     died = [e for e in events(server, "worker_died") if e["pid"] in pids]
     assert len(died) == 3 and said["cause_id"] == died[-1]["id"]
-    report = wait_for("the report", lambda: json.loads(
-        server.ctl("deaths", "1", "--json", check=False).stdout or "{}"), 2 * NOISE)
+    report = wait_for("the report", lambda: report_of(server, pids[-1]), 2 * NOISE)
     assert report["blamed_route"] == "POST /data/items"
     fatal, = [t for t in report["threads"] if t.get("fatal")]
     assert fatal["route"] == "/data/items" and report["requests_lost"] == 2
-    assert "not charged" in report["decision"]
+    assert report["decision"].startswith("restarted at once; not charged")
+
+    # The slot is not charged with them: a third death of its own would quarantine it.
+    worker = serving(server)
+    os.kill(worker["pid"], signal.SIGSEGV)
+    wait_for("another", lambda: serving(server)["generation"] > worker["generation"], 10 * NOISE)
 
     # The trial: one request is let through, and kills again.
     def held():
@@ -142,6 +152,8 @@ def test_a_route_that_kills_is_shut_tried_and_released(make_server):
     again = wait_for("it to be shut again", lambda: events(server, "route_quarantined")[1:], 5)
     assert "6 s, then" in again[0]["text"]  # twice as long
     assert post(server).status == 503
+    report = wait_for("the report", lambda: report_of(server, worker["pid"]), 2 * NOISE)
+    assert report["decision"].startswith("restarted at once; not charged")
 
     # The next trial is answered, nobody else is until a second has passed.
     before = held()

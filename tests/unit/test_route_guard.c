@@ -142,6 +142,17 @@ static void a_trial_survived_opens(void **unused)
     assert_true(guard.until_ns == later + 2 * FIRST);
 }
 
+static void what_was_released_starts_anew(void **unused)
+{
+    (void)unused;
+    struct route_guard guard = shut_at(T0);
+    uint64_t now = T0 + NS_PER_S; /* all within the window of the deaths */
+    route_guard_try(&guard, 0, 1, now);
+    route_guard_listen(&guard, route_trial_answered(guard.number), FIRST, now);
+    assert_int_equal(route_guard_listen(&guard, 0, FIRST, now + NS_PER_S), GUARD_NOW_OPEN);
+    assert_int_equal(route_guard_death(&guard, 0, FIRST, now + NS_PER_S), GUARD_UNCHANGED);
+}
+
 static void a_trial_not_survived_doubles_up_to_five_minutes(void **unused)
 {
     (void)unused;
@@ -249,6 +260,7 @@ int main(void)
         cmocka_unit_test(who_is_blamed),
         cmocka_unit_test(three_deaths_within_ten_seconds_shut),
         cmocka_unit_test(a_trial_survived_opens),
+        cmocka_unit_test(what_was_released_starts_anew),
         cmocka_unit_test(a_trial_not_survived_doubles_up_to_five_minutes),
         cmocka_unit_test(a_trial_without_an_answer_is_held_again),
         cmocka_unit_test(what_is_not_of_this_trial_means_nothing),

@@ -130,7 +130,7 @@ static void a_report_tells_what_a_slot_that_lies_left(void **unused)
     waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
     record->pid = pid;
     record->generation = 3;
-    snprintf(supervisor.verdict.evidence, TEXT_MAX, "locked by pid 5 (\"sqlite3\")");
+    snprintf(supervisor.database.verdict.evidence, TEXT_MAX, "locked by pid 5 (\"sqlite3\")");
     for (unsigned i = 0; i < 70; i++)
         journal(&supervisor, EVENT_NOTE, NULL, 0, "event %u", i);
     autopsy_begin(&supervisor, record, DEATH_KILLED, "killed by SIGKILL", 3, true, clock_now_ns());

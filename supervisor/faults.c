@@ -53,7 +53,8 @@ int64_t faults_set(struct faults *faults, bool enabled, const char *spec, uint64
     if (fault.end_ns > now_ns + FAULT_DURATION_MAX_MS * NS_PER_MS)
         fault.end_ns = now_ns + FAULT_DURATION_MAX_MS * NS_PER_MS;
     faults->table.fault[place] = fault;
-    faults->next_ns[place] = 0;
+    faults->aimed_ns[place] = 0;
+    faults->chosen[place] = -1;
     memset(faults->seen_ns[place], 0, sizeof faults->seen_ns[place]);
     return fault.id;
 }
@@ -129,7 +130,8 @@ static bool aim(struct faults *faults, unsigned place, const struct fault_subjec
     if (fault->everybody)
         return true;
     if (fault->target == FAULT_TARGET_ANY)
-        one = choose_worker(faults, subjects, fault->seed, slot_meant(fault));
+        one = faults->chosen[place] =
+            choose_worker(faults, subjects, fault->seed, faults->chosen[place]);
     else if (!all)
         one = (int)fault->slot;
     memset(fault->generation, 0, sizeof fault->generation);
@@ -167,22 +169,29 @@ static enum fault_end is_done(const struct fault *fault, unsigned place,
     return struck ? FAULT_END_STRUCK : FAULT_END_TARGET_GONE;
 }
 
-/* `any` with repeat strikes one process after the other, at its rate over all of them. */
+/* `any` that goes on: one process after the other, at its rate over all of them; what lasts moves
+ * only when its process is gone. Who was struck is meant no longer, nor who takes its place. */
 static void move_on(struct faults *faults, unsigned place, const struct fault_subject *subjects,
                     uint64_t now_ns, struct fault_changes *changes)
 {
     struct fault *fault = &faults->table.fault[place];
     int slot = slot_meant(fault);
+    bool strikes = fault_kind_strikes(fault->kind);
     bool alive = slot >= 0 && subjects[slot].generation == fault->generation[slot];
-    bool struck = slot >= 0 && fault_kind_strikes(fault->kind) &&
-                  is_marked(&subjects[slot], place, fault->id) &&
-                  subjects[slot].mark[place].struck_ns >= faults->next_ns[place];
-    if ((alive && !struck) ||
-        (fault->per_second && now_ns < faults->next_ns[place] + NS_PER_S / fault->per_second))
+    bool struck = slot >= 0 && strikes && is_marked(&subjects[slot], place, fault->id) &&
+                  subjects[slot].mark[place].struck_ns >= faults->aimed_ns[place];
+    if (alive && !struck)
+        return;
+    if (slot >= 0) {
+        fault->generation[slot] = 0;
+        changes->table = true;
+    }
+    if (strikes && fault->per_second &&
+        now_ns < faults->aimed_ns[place] + NS_PER_S / fault->per_second)
         return;
     if (!aim(faults, place, subjects))
         return;
-    faults->next_ns[place] = now_ns;
+    faults->aimed_ns[place] = now_ns;
     changes->table = true;
 }
 
@@ -212,7 +221,7 @@ struct fault_changes faults_step(struct faults *faults, bool enabled,
         } else if (fault->state == FAULT_STATE_SCHEDULED && now_ns >= fault->begin_ns &&
                    aim(faults, i, subjects)) {
             fault->state = FAULT_STATE_ACTIVE;
-            faults->next_ns[i] = now_ns;
+            faults->aimed_ns[i] = now_ns;
             changes.started |= UINT32_C(1) << i;
             changes.table = true;
         } else if (fault->state == FAULT_STATE_ACTIVE) {

@@ -33,7 +33,8 @@ struct faults {
     uint32_t last_id;
     bool beating; /* a client holds the dead man's switch */
     uint64_t last_beat_ns;
-    uint64_t next_ns[FAULTS_MAX]; /* `any` with repeat: when the next one may be chosen */
+    uint64_t aimed_ns[FAULTS_MAX];                 /* when its processes were chosen */
+    int chosen[FAULTS_MAX];                        /* `any`: the slot chosen last; -1 none */
     uint64_t seen_ns[FAULTS_MAX][FAULT_SLOTS_MAX]; /* last strike noticed */
     uint64_t random;
 };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/fault_spec.h"
 
@@ -108,8 +109,8 @@ static int choose_worker(struct faults *faults, const struct fault_subject *subj
             alive[count++] = i;
     if (count == 0)
         return but_not >= 0 && subjects[but_not].generation ? but_not : -1;
-    faults->random = faults->random * UINT64_C(6364136223846793005) + seed * 2 + 1;
-    return (int)alive[(faults->random >> 33) % count];
+    faults->random += seed;
+    return (int)alive[random_next(&faults->random) % count];
 }
 
 static int slot_meant(const struct fault *fault)

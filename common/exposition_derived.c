@@ -143,9 +143,9 @@ static void derived_listen_drops(FILE *out, const struct exposition_view *view, 
 static void derived_fault_active(FILE *out, const struct exposition_view *view, const char *name)
 {
     for (unsigned kind = 0; kind < FAULT_KIND_COUNT; kind++)
-        fprintf(out, "%s{kind=\"%s\"} %" PRIu32 "\n", name, fault_kind_name(kind),
-                atomic_load_explicit(&view->region->faults.active_of_kind[kind],
-                                     memory_order_relaxed));
+        fprintf(
+            out, "%s{kind=\"%s\"} %" PRIu32 "\n", name, fault_kind_name(kind),
+            atomic_load_explicit(&view->region->faults.active_of_kind[kind], memory_order_relaxed));
 }
 
 static void derived_process_start(FILE *out, const struct exposition_view *view, const char *name)

@@ -127,12 +127,24 @@ static void obey_set(struct supervisor *supervisor, const char *spec, struct jso
     json_key_int(json, "id", id);
 }
 
+/* 0 for "all", -1 for what is neither that nor an id. */
+static int64_t parse_which(const char *which)
+{
+    char *end;
+    if (strcmp(which, "all") == 0)
+        return 0;
+    if (*which < '1' || *which > '9')
+        return -1;
+    unsigned long id = strtoul(which, &end, 10);
+    return *end || id > UINT32_MAX ? -1 : (int64_t)id;
+}
+
 static void obey_clear(struct supervisor *supervisor, const char *which, struct json_out *json)
 {
-    char text[128], *stop;
+    char text[128];
     struct fault_changes changes = {0};
-    unsigned long id = strcmp(which, "all") == 0 ? 0 : strtoul(which, &stop, 10);
-    if (strcmp(which, "all") != 0 && (*which < '1' || *which > '9' || *stop || id > UINT32_MAX)) {
+    int64_t id = parse_which(which);
+    if (id < 0) {
         snprintf(text, sizeof text, "clear %.40s: allowed: the id of a fault, or all", which);
         say(json, false, text);
         return;
@@ -144,7 +156,7 @@ static void obey_clear(struct supervisor *supervisor, const char *which, struct 
     if (found)
         snprintf(text, sizeof text, "%u cleared", count);
     else
-        snprintf(text, sizeof text, "no fault %lu is scheduled or active", id);
+        snprintf(text, sizeof text, "no fault %" PRId64 " is scheduled or active", id);
     say(json, found, text);
 }
 

@@ -231,7 +231,7 @@ static void a_failed_commit_is_unknown_to_all(void **unused)
         _Atomic int *where;
         int code;
         enum db_code kind;
-    } ways[] = {{&fault_sync, SQLITE_IOERR_FSYNC, DB_CODE_IOERR},
+    } ways[] = {{&fault_sync, SQLITE_IOERR_FSYNC, DB_CODE_FSYNC},
                 {&fault_write, SQLITE_FULL, DB_CODE_FULL},
                 {&fault_write, SQLITE_IOERR_WRITE, DB_CODE_IOERR}};
     struct bed_call calls[BATCH];

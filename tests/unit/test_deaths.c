@@ -300,6 +300,7 @@ static void the_keeper_goes_on_where_it_left_off(void **unused)
     assert_true(deaths_step(&child)); /* nothing is new */
     assert_false(exists(base, "deaths"));
     for (int i = 0; i < DEATHS_SIZE + 2; i++) { /* two more than the ring holds */
+        supervisor.slots[0].pid = 1000 + i;     /* a process dies once: names differ */
         autopsy_begin(&supervisor, &supervisor.slots[0], DEATH_ERROR, "exited with 1", 0, false, 1);
         autopsy_publish(&supervisor, "restarted at once");
     }

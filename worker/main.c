@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "worker/hasher.h"
 #include "worker/liveness.h"
+#include "worker/self_read.h"
 #include "worker/server.h"
 #include "worker/store.h"
 
@@ -40,7 +41,7 @@ static void open_everything(void)
         child_give_up(&child, EXIT_CONFIGURATION, "bulkhead.read is more than a store can have");
     services.tokens = token_cache_make();
     services.hasher = hasher_start(&child.slot->metrics);
-    if (!services.tokens || !services.hasher)
+    if (!services.tokens || !services.hasher || (errno = -self_read_start()) != 0)
         child_give_up(&child, EXIT_TEMPORARY, "no memory or no thread: %s", strerror(errno));
     if (server_start(&services) < 0)
         child_give_up(&child, EXIT_BUG, "the front door did not open: %s", strerror(errno));
@@ -55,14 +56,14 @@ static void follow_board(void)
 {
     static uint64_t failing_since_ns;
     const struct board_words *words = &child.region->board.words;
-    struct store_cost cost;
     bool readable = atomic_load(&words->db_readable), writable = atomic_load(&words->db_writable);
     enum child_phase now = atomic_load(&child.slot->phase);
     enum child_phase next = readable && writable ? PHASE_READY : PHASE_DEGRADED;
     enum db_code code = DB_CODE_OK;
     /* A read of our own before every change to READY; who is READY is watched by its callers. */
-    if (readable && now != PHASE_READY && (next == PHASE_READY || failing_since_ns > 0))
-        code = store_probe(&cost);
+    if (readable && now != PHASE_READY && (next == PHASE_READY || failing_since_ns > 0) &&
+        !self_read(&code))
+        return;
     if (code == DB_CODE_OK) {
         failing_since_ns = 0;
         child_set_phase(&child, next);

@@ -31,7 +31,8 @@ PROGRESS_S = 5
 # What a run kills, in twentieths; shuffled by the seed.
 VICTIMS = (["worker"] * 11 + ["keeper"] * 3 + ["sentinel"] * 2 + ["all workers"] * 2
            + ["supervisor"] + ["everybody"])
-FILES = {"app.db", "app.db-wal", "app.db-shm", "app.id", "jwt.key", "demo.txt", "lock", "run"}
+FILES = {"app.db", "app.db-wal", "app.db-shm", "app.id", "jwt.key", "demo.txt", "lock", "run",
+         "deaths"}
 
 
 def body_of(name):

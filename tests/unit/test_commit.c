@@ -250,7 +250,8 @@ static void a_failed_commit_is_unknown_to_all(void **unused)
         bed_assert_sound();
         bed_exec("DELETE FROM items");
     }
-    assert_int_equal(bed_metrics()->db_errors[DB_OP_COMMIT][DB_CODE_IOERR], 2);
+    assert_int_equal(bed_metrics()->db_errors[DB_OP_COMMIT][DB_CODE_IOERR], 1);
+    assert_int_equal(bed_metrics()->db_errors[DB_OP_COMMIT][DB_CODE_FSYNC], 1);
     assert_int_equal(bed_metrics()->db_errors[DB_OP_COMMIT][DB_CODE_FULL], 1);
 }
 

@@ -68,6 +68,23 @@ static bool clings_to_gate(const struct supervisor *supervisor, unsigned stage, 
            state != DB_STATE_DOWN;
 }
 
+/* The thread that has waited longest for a call of the database, in this stage since before
+ * then_ns. NO_CELL: none. */
+static uint32_t thread_in_database(const struct slot *slot, uint64_t then_ns)
+{
+    uint32_t found = NO_CELL;
+    for (uint32_t i = 0; i < CELLS_MAX; i++) {
+        uint64_t since_ns = atomic_load_explicit(&slot->cell[i].since_ns, memory_order_relaxed);
+        if (atomic_load_explicit(&slot->cell[i].in_request, memory_order_relaxed) &&
+            atomic_load_explicit(&slot->cell[i].stage, memory_order_relaxed) == STAGE_DB &&
+            since_ns <= then_ns) {
+            found = i;
+            then_ns = since_ns;
+        }
+    }
+    return found;
+}
+
 bool hang_found(const struct supervisor *supervisor, const struct slot_record *record,
                 const struct slot *slot, uint64_t now_ns, struct hang *hang)
 {
@@ -78,19 +95,27 @@ bool hang_found(const struct supervisor *supervisor, const struct slot_record *r
     uint64_t age_ns = age_of(beat_ns, now_ns), held_ns = age_of(gate_ns, now_ns);
     bool holds = kind->serves && (gate == GATE_HOLDING || gate == GATE_IN_COMMIT);
     uint64_t limit_s = kind->hang_s ? kind->hang_s : supervisor->config.hang_timeout_s;
+    hang->death = DEATH_HUNG;
     hang->cell = NO_CELL;
     /* Who holds the gate holds up every writer: much less patience with it. */
     if (age_ns > limit_s * NS_PER_S ||
-        (holds && age_ns > GATE_PATIENCE_NS && held_ns > GATE_PATIENCE_NS))
+        (holds && age_ns > GATE_PATIENCE_NS && held_ns > GATE_PATIENCE_NS)) {
         snprintf(hang->text, sizeof hang->text, "has shown no life for %.1f s%s",
                  (double)age_ns / (double)NS_PER_S, holds ? " while holding the gate" : "");
-    else if (holds && clings_to_gate(supervisor, gate, held_ns))
-        snprintf(hang->text, sizeof hang->text, "has held the gate for %.1f s without a commit",
-                 (double)held_ns / (double)NS_PER_S);
-    else if (kind->serves && has_stuck_thread(supervisor, slot, now_ns, &stage, &hang->cell))
+    } else if (holds && clings_to_gate(supervisor, gate, held_ns)) {
+        hang->cell = thread_in_database(slot, now_ns - GATE_HELD_LIMIT_NS / 2);
+        if (hang->cell != NO_CELL)
+            hang->death = DEATH_LOCAL_DB_FAULT;
+        snprintf(hang->text, sizeof hang->text, "has held the gate for %.1f s without a commit%s",
+                 (double)held_ns / (double)NS_PER_S,
+                 hang->cell != NO_CELL ? ": its call of the database does not return" : "");
+    } else if (kind->serves && has_stuck_thread(supervisor, slot, now_ns, &stage, &hang->cell)) {
+        if (stage == STAGE_DB) /* the verdict is up: it is not everybody's */
+            hang->death = DEATH_LOCAL_DB_FAULT;
         snprintf(hang->text, sizeof hang->text, "has a thread stuck in %s beyond its deadline",
                  stage_name(stage));
-    else
+    } else {
         return false;
+    }
     return true;
 }

@@ -10,12 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/labels.h"
+
 struct slot;
 struct slot_record;
 struct supervisor;
 
 struct hang {
-    uint32_t cell; /* of the thread that is stuck; NO_CELL: none is known */
+    enum death_class death; /* hung; local_db_fault when its database answers everybody but it */
+    uint32_t cell;          /* of the thread that is stuck; NO_CELL: none is known */
     char text[120];
 };
 

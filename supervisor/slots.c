@@ -323,7 +323,7 @@ static void check_hang(struct supervisor *supervisor, struct slot_record *record
     struct hang hang;
     if (!hang_found(supervisor, record, slot, now_ns, &hang))
         return;
-    record->killed_as = DEATH_HUNG;
+    record->killed_as = hang.death;
     record->stuck_cell = hang.cell;
     autopsy_read_proc(record->pid, PROC_BEFORE_KILL, &record->proc);
     record->last_event_id =

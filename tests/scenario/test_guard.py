@@ -193,3 +193,47 @@ def test_when_everybodys_writes_fail_nobody_is_to_blame(make_server, programs):
     assert not [e for e in server.events() if e["event"] in ("worker_accused", "worker_died")]
     writers.end()
     assert server.stop() == 0
+
+
+def test_a_worker_that_lost_its_descriptors_is_replaced(make_server):
+    """Every further call of its database fails or never returns; the others' do not."""
+    server = make_server(workers=3, config={"faults.enabled": "yes"})
+    writers = Writers(server, 6)
+    wait_for("writes", lambda: len(writers.acknowledged) > 100, 20)
+    old = server.worker_pids()
+    server.ctl("faults", "set", "close_fds", "target=worker:1")
+    began = time.monotonic()
+    wait_for("it to be found out",
+             lambda: server.metric("worker_deaths_total", **{"class": "local_db_fault"}), 10 * NOISE)
+    print(f"replaced after {time.monotonic() - began:.1f} s")
+    wait_for("a new one", lambda: server.health()["workers"]["ready"] == 3, 5 * NOISE)
+    before = len(writers.acknowledged)
+    wait_for("writes to go on", lambda: len(writers.acknowledged) > before + 50, 5 * NOISE)
+    pids = server.worker_pids()
+    assert pids[1] != old[1] and {i: pids[i] for i in (0, 2)} == {i: old[i] for i in (0, 2)}
+    assert server.metric("worker_deaths_total") == 1
+    (died,) = [e for e in server.events() if e["event"] == "worker_died"]
+    print(died["text"])
+    acknowledged, there = writers.end(), titles(server)
+    assert len(set(there)) == len(there) and set(acknowledged) <= set(there)
+
+
+def test_a_stopped_worker_in_the_gate_holds_nobody_up_for_long(make_server):
+    server = make_server(workers=3, config={"faults.enabled": "yes"})
+    writers = Writers(server)
+    wait_for("writes", lambda: len(writers.acknowledged) > 50, 20)
+    old = server.worker_pids()
+    server.ctl("faults", "set", "hang", "mode=stop", "point=in_transaction", "target=worker:2")
+    wait_for("the stop", lambda: server.metric("fault_hits_total", kind="hang"), 10)
+    began, before = time.monotonic(), len(writers.acknowledged)
+    wait_for("writes to go on", lambda: len(writers.acknowledged) > before + 8, 5 * NOISE)
+    took = time.monotonic() - began
+    print(f"writes went on {took:.2f} s after the holder of the gate was stopped")
+    assert took < 1.5 * NOISE
+    (hung,) = [e for e in server.events() if e["event"] == "worker_hung"]
+    assert hung["slot"] == 2 and "while holding the gate" in hung["text"]
+    assert hung["pid"] == old[2]
+    wait_for("a new one", lambda: server.worker_pids().get(2, old[2]) != old[2], 5 * NOISE)
+    assert {i: server.worker_pids()[i] for i in (0, 1)} == {i: old[i] for i in (0, 1)}
+    acknowledged, there = writers.end(), titles(server)
+    assert len(set(there)) == len(there) and set(acknowledged) <= set(there)

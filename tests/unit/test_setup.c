@@ -1,101 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Set-up creates only where nothing was, and leaves every doubt to a person; --check changes
- * nothing at all. */
-#include "tests/unit/sentinel_child.h"
+/* Set-up creates only where nothing was, and leaves every doubt to a person. */
+#include "tests/unit/setup_bed.h"
 
-#include <sqlite3.h>
 #include <sys/resource.h>
 
 #include "common/crypto/key_file.h"
 #include "common/crypto/password.h"
-#include "common/exit_codes.h"
 #include "supervisor/sentinel/setup.h"
-
-/* ---- what is in the directory ------------------------------------------------------------- */
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-static unsigned list_files(char names[32][64])
-{
-    unsigned count = 0;
-    DIR *listing = opendir(fleet.data_dir);
-    const struct dirent *entry;
-    assert_non_null(listing);
-    while ((entry = readdir(listing)))
-        if (entry->d_name[0] != '.' && count < 32)
-            snprintf(names[count++], 64, "%.63s", entry->d_name);
-    closedir(listing);
-    qsort(names, count, sizeof names[0], by_name);
-    return count;
-}
-
-static void assert_files(const char *expected)
-{
-    char names[32][64], all[1024] = "";
-    unsigned count = list_files(names);
-    for (unsigned i = 0; i < count; i++) {
-        strcat(all, i ? " " : "");
-        strcat(all, names[i]);
-    }
-    assert_string_equal(all, expected);
-}
-
-/* Names, inodes and bytes of everything in the directory (FNV-1a); -shm changes with every opening
- * by SQLite, so its bytes can be left out. */
-static uint64_t fingerprint_with(bool shm_bytes)
-{
-    static char data[1 << 20];
-    char names[32][64], path[128];
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    unsigned count = list_files(names);
-    for (unsigned i = 0; i < count; i++) {
-        struct stat status;
-        in_data_dir(path, names[i]);
-        assert_int_equal(lstat(path, &status), 0);
-        size_t length = get_file(path, data, sizeof data);
-        for (const char *c = names[i]; *c; c++)
-            hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
-        hash = (hash ^ status.st_ino) * UINT64_C(0x100000001b3);
-        if (!shm_bytes && strstr(names[i], "-shm"))
-            length = 0;
-        for (size_t b = 0; b < length; b++)
-            hash = (hash ^ (unsigned char)data[b]) * UINT64_C(0x100000001b3);
-    }
-    return hash;
-}
-
-static uint64_t fingerprint(void)
-{
-    return fingerprint_with(true);
-}
-
-static void run_sql(const char *path, const char *sql)
-{
-    sqlite3 *db;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
-static void ask_text(const char *path, const char *sql, char *out, size_t size)
-{
-    sqlite3 *db;
-    sqlite3_stmt *statement;
-    int persist = 1;
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-    sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    snprintf(out, size, "%s", (const char *)sqlite3_column_text(statement, 0));
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-}
-
-#define ALL_FILES "app.db app.db-shm app.db-wal app.id jwt.key"
 
 /* ---- creating ----------------------------------------------------------------------------- */
 
@@ -460,117 +371,6 @@ static void a_demo_file_of_another_database_is_not_believed(void **state)
     assert_true(password_matches(password, 20, hash));
 }
 
-/* ---- --check ------------------------------------------------------------------------------ */
-
-static char check_said[1024];
-
-static int run_check(const char *directory)
-{
-    char path[300];
-    int pipe_fds[2], status;
-    size_t length = 0;
-    program_path(path);
-    assert_int_equal(pipe(pipe_fds), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(pipe_fds[1], 1);
-        dup2(pipe_fds[1], 2);
-        close(pipe_fds[0]);
-        close(pipe_fds[1]);
-        execl(path, "sentinel", "--check", directory, (char *)NULL);
-        _exit(127);
-    }
-    close(pipe_fds[1]);
-    for (ssize_t n;
-         length < sizeof check_said - 1 &&
-         (n = read(pipe_fds[0], check_said + length, sizeof check_said - 1 - length)) > 0;)
-        length += (size_t)n;
-    check_said[length] = '\0';
-    close(pipe_fds[0]);
-    waitpid(pid, &status, 0);
-    /* one line, always */
-    assert_non_null(strchr(check_said, '\n'));
-    assert_ptr_equal(strchr(check_said, '\n'), check_said + length - 1);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void assert_check(int code, const char *cause)
-{
-    uint64_t before = fingerprint();
-    assert_int_equal(run_check(fleet.data_dir), code);
-    if (!strstr(check_said, cause))
-        fail_msg("\"%s\" does not say \"%s\"", check_said, cause);
-    assert_true(fingerprint() == before);
-}
-
-static void check_is_content_with_what_can_be_served(void **state)
-{
-    (void)state;
-    char missing[128];
-    assert_check(EXIT_ASKED, "no database yet");
-    in_data_dir(missing, "not-there");
-    assert_int_equal(run_check(missing), EXIT_ASKED);
-    assert_files("");
-    assert_int_equal(run_setup(NULL), EXIT_ASKED);
-    assert_check(EXIT_ASKED, "in order");
-    /* also when the sidecars are not there: none is made */
-    unlink(fleet.paths.file[DB_FILE_WAL]);
-    unlink(fleet.paths.file[DB_FILE_SHM]);
-    assert_check(EXIT_ASKED, "in order");
-}
-
-static void check_names_what_is_wrong(void **state)
-{
-    (void)state;
-    char path[128];
-    const char *main_file = fleet.paths.file[DB_FILE_MAIN];
-    assert_int_equal(run_check("/nonexistent/directory"), EXIT_TEMPORARY);
-    assert_int_equal(run_check("/etc/hostname"), EXIT_CONFIGURATION);
-    assert_int_equal(chmod(fleet.data_dir, 0777), 0);
-    assert_check(EXIT_CONFIGURATION, "chmod 700");
-    assert_int_equal(chmod(fleet.data_dir, 0700), 0);
-    assert_int_equal(run_setup(NULL), EXIT_ASKED);
-    in_data_dir(path, "jwt.key");
-    assert_int_equal(chmod(path, 0644), 0);
-    assert_check(EXIT_CONFIGURATION, "jwt.key");
-    assert_int_equal(chmod(path, 0600), 0);
-    run_sql(main_file, "PRAGMA user_version = 7");
-    assert_check(EXIT_TEMPORARY, "version 7");
-    put_file(main_file, "not a database at all", 21);
-    assert_check(EXIT_TEMPORARY, "not a database");
-    unlink(main_file);
-    assert_check(EXIT_TEMPORARY, "app.db is gone");
-}
-
-static void check_does_not_disturb_a_server(void **state)
-{
-    (void)state;
-    sqlite3 *db;
-    struct db_error error;
-    assert_int_equal(run_setup(NULL), EXIT_ASKED);
-    assert_int_equal(db_open(&fleet.paths, DB_WRITER, DURABILITY_FULL, NULL, &db, &error), 0);
-    assert_int_equal(db_exec(db, "BEGIN IMMEDIATE"), 0);
-    assert_int_equal(db_exec(db, "UPDATE probe SET tick = 5"), 0);
-    assert_int_equal(run_check(fleet.data_dir), EXIT_ASKED);
-    assert_int_equal(db_exec(db, "COMMIT"), 0);
-    db_close(db);
-}
-
-/* ---- how it is started -------------------------------------------------------------------- */
-
-static void by_hand_it_says_how_it_is_started(void **state)
-{
-    (void)state;
-    char path[300], command[400];
-    program_path(path);
-    snprintf(command, sizeof command, "%s 2>&1 | grep -q supervisor", path);
-    assert_int_equal(system(command), 0);
-    snprintf(command, sizeof command, "%s --nonsense 2>/dev/null", path);
-    assert_int_equal(WEXITSTATUS(system(command)), EXIT_CONFIGURATION);
-    snprintf(command, sizeof command, "%s --check 2>/dev/null", path);
-    assert_int_equal(WEXITSTATUS(system(command)), EXIT_CONFIGURATION);
-}
-
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fleet_begin, fleet_end)
@@ -594,10 +394,6 @@ int main(void)
         TEST(the_demo_account_works_and_is_kept),
         TEST(a_lost_demo_file_means_a_new_password),
         TEST(a_demo_file_of_another_database_is_not_believed),
-        TEST(check_is_content_with_what_can_be_served),
-        TEST(check_names_what_is_wrong),
-        TEST(check_does_not_disturb_a_server),
-        TEST(by_hand_it_says_how_it_is_started),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,6 +151,7 @@ struct board_words {
     _Atomic uint32_t db_readable;           /* 0: refuse reads without calling the database */
     _Atomic uint32_t db_writable;           /* 0: refuse writes */
     _Atomic uint32_t db_wal_full;           /* 1: because the log is at its ceiling, not the disk */
+    _Atomic uint32_t db_closing;            /* 1: handles are let go of, nobody opens one */
     _Atomic uint32_t health;                /* enum health_status */
     _Atomic uint64_t db_epoch;              /* changes when every handle must be opened anew */
     _Atomic uint64_t backup_request;        /* number of the newest one; 0 none */

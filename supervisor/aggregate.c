@@ -166,6 +166,8 @@ void aggregate_judge(struct board *board)
         reason_of_database(board);
     } else if (board->quarantined > 0) {
         snprintf(board->reason, sizeof board->reason, "worker_quarantined");
+    } else if (board->ready == 0) { /* the database is well, but for no worker */
+        snprintf(board->reason, sizeof board->reason, "workers_degraded");
     } else if (slow || failing_often) {
         snprintf(board->reason, sizeof board->reason, slow ? "slow" : "errors");
     } else {

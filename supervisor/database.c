@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/database.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/histogram.h"
 #include "supervisor/fault_desk.h"
 #include "supervisor/journal.h"
+#include "supervisor/proc_state.h"
 #include "supervisor/slots.h"
 #include "supervisor/supervisor.h"
 
-#define BYTES_PER_MIB (UINT64_C(1) << 20)
-#define FLEET_WORKS   (500 * NS_PER_MS) /* a read answered within this time speaks for the disk */
+#define BYTES_PER_MIB   (UINT64_C(1) << 20)
+#define FSYNC_MEMORY_NS (10 * NS_PER_S)
+#define FLEET_WORKS     (500 * NS_PER_MS) /* a read answered within this time speaks for the disk */
 
 /* ---- the fence ---------------------------------------------------------------------------- */
 
@@ -37,6 +37,7 @@ static void raise_fence(struct supervisor *supervisor)
     struct board_words *words = &supervisor->region->board.words;
     atomic_store(&words->db_wal_full, database->verdict.wal_full);
     atomic_store(&words->db_state, (uint32_t)database->verdict.state);
+    atomic_store(&words->db_closing, database->reopen.phase == REOPEN_CLOSING);
     if (!is_readable(database))
         atomic_store(&words->db_readable, 0);
     if (!is_writable(database))
@@ -59,21 +60,6 @@ void database_init(struct supervisor *supervisor, uint64_t now_ns)
 }
 
 /* ---- what is seen ------------------------------------------------------------------------- */
-
-/* The state letter of a process, from procfs; 0 when it cannot be had. */
-static char process_state(pid_t pid)
-{
-    char path[32], text[256];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return 0;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[length > 0 ? length : 0] = '\0';
-    const char *name_end = strrchr(text, ')'); /* proc(5): the name may contain anything */
-    return name_end && name_end[1] == ' ' ? name_end[2] : 0;
-}
 
 static uint64_t sum_errors(const struct slot *slot, enum db_op op)
 {
@@ -107,9 +93,7 @@ static struct look_now look_now(struct supervisor *supervisor, uint64_t now_ns)
     };
     if (now.step == PROBE_RESTING || now_ns < now.since_ns + HUNG_NS / 2)
         return now;
-    pid_t sentinel = supervisor->slots[HELPER_SLOT(HELPER_SENTINEL)].pid;
-    char state = process_state(sentinel);
-    now.stopped = state == 'T' || state == 't';
+    now.stopped = proc_is_stopped(supervisor->slots[HELPER_SLOT(HELPER_SENTINEL)].pid);
     uint64_t reads = reads_answered(supervisor);
     if (reads != database->reads && database->reads != 0)
         database->reads_grew_ns = now_ns;
@@ -133,9 +117,12 @@ static void take_look(struct supervisor *supervisor, uint64_t now_ns)
         database->watch = watch; /* else the sentinel is in the way: the last look ages */
     database->watch.evidence[TEXT_MAX - 1] = '\0';
     verdict_step(&database->verdict, &database->watch, &now, &limits, now_ns);
-    /* While handles are let go of there is nothing to be well, and silence lifts no fence. */
+    /* While handles are let go of there is nothing to be well, and silence lifts no fence: not from
+     * files that are being changed, nor from some that were never found to be ours. */
+    bool settled = database->reopen.phase == REOPEN_SETTLED;
+    bool known = database->identity.inode[DB_FILE_MAIN] != 0 || verdict_allows_reads(before.state);
     if ((database->reopen.phase == REOPEN_CLOSING && database->verdict.state == DB_STATE_UP) ||
-        (database->reopen.phase != REOPEN_SETTLED && database->verdict.state == DB_STATE_UNKNOWN)) {
+        (database->verdict.state == DB_STATE_UNKNOWN && (!settled || !known))) {
         database->verdict.state = before.state;
         database->verdict.since_ns = before.since_ns;
         database->verdict.good_looks = 0;
@@ -145,17 +132,25 @@ static void take_look(struct supervisor *supervisor, uint64_t now_ns)
 
 /* An fsync that failed: what it should have written may be gone from memory and disk alike
  * (the kernel forgets pages it could not write), so nobody builds on his cache. */
-static bool fsync_failed(struct supervisor *supervisor)
+enum fsync_news {
+    FSYNC_FINE = -1,
+    FSYNC_SEVERAL = -2, /* slots; else the number of the one it failed in */
+};
+
+static int fsync_news(struct supervisor *supervisor)
 {
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    int news = FSYNC_FINE;
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        const struct slot *slot = &supervisor->region->slots[i].slot;
+        uint64_t sum = 0;
         for (unsigned op = 0; op < DB_OP_COUNT; op++)
-            sum += atomic_load_explicit(
-                &region_slot(supervisor->region, i)->metrics.db_errors[op][DB_CODE_FSYNC],
-                memory_order_relaxed);
-    bool grew = sum > supervisor->database.fsync_errors;
-    supervisor->database.fsync_errors = sum;
-    return grew;
+            sum += atomic_load_explicit(&slot->metrics.db_errors[op][DB_CODE_FSYNC],
+                                        memory_order_relaxed);
+        if (sum > supervisor->database.fsync_errors[i])
+            news = news == FSYNC_FINE ? (int)i : FSYNC_SEVERAL;
+        supervisor->database.fsync_errors[i] = sum;
+    }
+    return news;
 }
 
 /* ---- letting go ---------------------------------------------------------------------------- */
@@ -181,26 +176,35 @@ static bool all_have_closed(const struct supervisor *supervisor)
     return true;
 }
 
+/* Killed, and not held against it: its calls of the database do not return or do not work. */
+static void condemn(struct supervisor *supervisor, struct slot_record *record, const char *why,
+                    uint64_t now_ns)
+{
+    record->killed_as = DEATH_LOCAL_DB_FAULT;
+    record->last_event_id =
+        journal(supervisor, EVENT_WORKER_ACCUSED, record, supervisor->database.event_id, "%s", why);
+    slot_take(supervisor, record, LIFE_CONDEMNED, now_ns);
+}
+
 static void kill_who_has_not_closed(struct supervisor *supervisor, uint64_t now_ns)
 {
+    uint64_t closing_ns = now_ns - supervisor->database.reopen.since_ns;
+    if (now_ns < supervisor->trust_heartbeats_ns)
+        return; /* everybody was stopped, we too */
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         struct slot_record *record = &supervisor->slots[i];
-        if (!uses_database(record) || has_closed(supervisor, record) ||
-            record->state == SLOT_KILLING)
+        if (!uses_database(record) || has_closed(supervisor, record) || record->exited ||
+            record->state == SLOT_KILLING || closing_ns < roster[record->kind].close_s * NS_PER_S ||
+            record->spawned_ns > supervisor->database.reopen.since_ns)
             continue;
-        record->killed_as = DEATH_HUNG;
-        record->last_event_id =
-            journal(supervisor, EVENT_WORKER_HUNG, record, supervisor->database.event_id,
-                    "has not let go of the database within %.0f s",
-                    (double)CLOSE_LIMIT_NS / (double)NS_PER_S);
-        slot_take(supervisor, record, LIFE_CONDEMNED, now_ns);
+        condemn(supervisor, record, "has not let go of the database in time", now_ns);
     }
 }
 
 static void close_handles(struct supervisor *supervisor)
 {
     struct database_record *database = &supervisor->database;
-    raise_fence(supervisor);
+    raise_fence(supervisor); /* before the epoch: who sees the new one sees that it is closing */
     database->epoch = atomic_fetch_add(&supervisor->region->board.words.db_epoch, 1) + 1;
     journal(supervisor, EVENT_DB_REOPEN, NULL, database->event_id,
             "every handle is closed and opened anew: %.100s", database->verdict.evidence);
@@ -225,6 +229,21 @@ static void adopt(struct supervisor *supervisor)
     database->before = (struct db_identity){0};
 }
 
+static void tell(struct supervisor *supervisor, enum db_state before)
+{
+    struct database_record *database = &supervisor->database;
+    enum db_state state = database->verdict.state;
+    supervisor->board.db_since_wall_us = clock_wall_us();
+    /* The first look of all is no recovery. */
+    if (state == DB_STATE_UP && (before != DB_STATE_UNKNOWN || database->event_id != 0))
+        journal(supervisor, EVENT_DB_RECOVERED, NULL, database->event_id,
+                "the database is up again, it was %s", db_state_name(before));
+    else if (state != DB_STATE_UP)
+        database->event_id = journal(
+            supervisor, EVENT_DB_UNAVAILABLE, NULL, fault_desk_cause_of_database(supervisor),
+            "the database is %s: %.110s", db_state_name(state), database->verdict.evidence);
+}
+
 /* The sentinel has found, opened and read files of ours, since it was asked to. */
 static bool has_found_files(const struct database_record *database)
 {
@@ -234,18 +253,39 @@ static bool has_found_files(const struct database_record *database)
            database->watch.seen.inode[DB_FILE_MAIN] != 0 && database->watch.seen.app_id[0] != '\0';
 }
 
+/* Whether all handles must be opened anew for it. A second failure of the same worker soon after is
+ * its own fault: the disk served everybody else meanwhile. */
+static bool an_fsync_failed(struct supervisor *supervisor, uint64_t now_ns)
+{
+    struct database_record *database = &supervisor->database;
+    int news = fsync_news(supervisor);
+    if (news == FSYNC_FINE || database->reopen.phase != REOPEN_SETTLED)
+        return false;
+    bool again = news == database->fsync_slot && now_ns - database->fsync_ns < FSYNC_MEMORY_NS;
+    database->fsync_slot = news;
+    database->fsync_ns = now_ns;
+    struct slot_record *record = news >= 0 ? &supervisor->slots[news] : NULL;
+    if (!again || !record || !roster[record->kind].serves || !slot_is_alive(record) ||
+        record->exited || record->state == SLOT_KILLING)
+        return true;
+    condemn(supervisor, record, "its fsync fails again and again, and nobody else's", now_ns);
+    return false;
+}
+
 static void step_reopen(struct supervisor *supervisor, uint64_t now_ns)
 {
     struct database_record *database = &supervisor->database;
     struct reopen_facts facts = {.state = database->verdict.state,
                                  .identity_known = database->identity.inode[DB_FILE_MAIN] != 0,
-                                 .found = has_found_files(database),
-                                 .fsync_failed = fsync_failed(supervisor)};
+                                 .found = has_found_files(database)};
+    facts.fsync_failed = an_fsync_failed(supervisor, now_ns);
     if (database->reopen.phase == REOPEN_CLOSING)
         facts.all_closed = all_have_closed(supervisor);
     if (facts.fsync_failed && database->reopen.phase == REOPEN_SETTLED && facts.identity_known) {
-        verdict_accuse(&database->verdict, DB_STATE_DOWN,
-                       "an fsync failed: what was written may not be on the disk", now_ns);
+        enum db_state before = database->verdict.state;
+        if (verdict_accuse(&database->verdict, DB_STATE_DOWN,
+                           "an fsync failed: what was written may not be on the disk", now_ns))
+            tell(supervisor, before);
     }
     switch (reopen_step(&database->reopen, &facts, now_ns)) {
     case REOPEN_CLOSE:
@@ -267,21 +307,6 @@ static void step_reopen(struct supervisor *supervisor, uint64_t now_ns)
 
 /* ---- the step ------------------------------------------------------------------------------ */
 
-static void tell(struct supervisor *supervisor, enum db_state before)
-{
-    struct database_record *database = &supervisor->database;
-    enum db_state state = database->verdict.state;
-    supervisor->board.db_since_wall_us = clock_wall_us();
-    if (state == DB_STATE_UP && before != DB_STATE_UNKNOWN)
-        journal(supervisor, EVENT_DB_RECOVERED, NULL, database->event_id,
-                "the database is up again, it was %s", db_state_name(before));
-    else if (state != DB_STATE_UP)
-        database->event_id =
-            journal(supervisor, EVENT_DB_UNAVAILABLE, NULL,
-                    fault_desk_cause_of_database(supervisor), "the database is %s: %.110s",
-                    db_state_name(state), database->verdict.evidence);
-}
-
 void database_step(struct supervisor *supervisor, uint64_t now_ns)
 {
     struct database_record *database = &supervisor->database;
@@ -289,10 +314,7 @@ void database_step(struct supervisor *supervisor, uint64_t now_ns)
     take_look(supervisor, now_ns);
     if (database->verdict.state != before)
         tell(supervisor, before);
-    before = database->verdict.state;
     step_reopen(supervisor, now_ns);
-    if (database->verdict.state != before)
-        tell(supervisor, before);
     raise_fence(supervisor);
 }
 

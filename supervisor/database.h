@@ -18,14 +18,16 @@ struct supervisor;
 struct database_record {
     struct verdict verdict;
     struct reopen reopen;
-    struct watch watch;          /* the newest look that could be read */
-    struct db_identity identity; /* the files in use; inode 0: to be found */
-    struct db_identity before;   /* those let go of while they are to be found anew */
-    bool identity_is_new;        /* learnt after workers had started */
-    uint64_t epoch;              /* as published */
-    uint64_t event_id;           /* of the last change for the worse */
-    uint64_t fsync_errors;       /* of all slots, at the last step */
-    uint64_t reads;              /* answered in the fleet, while a look hangs */
+    struct watch watch;               /* the newest look that could be read */
+    struct db_identity identity;      /* the files in use; inode 0: to be found */
+    struct db_identity before;        /* those let go of while they are to be found anew */
+    bool identity_is_new;             /* learnt after workers had started */
+    uint64_t epoch;                   /* as published */
+    uint64_t event_id;                /* of the last change for the worse */
+    uint64_t fsync_errors[SLOTS_MAX]; /* at the last step */
+    int fsync_slot;                   /* where fsync failed last; negative: in several */
+    uint64_t fsync_ns;                /* when; 0 never */
+    uint64_t reads;                   /* answered in the fleet, while a look hangs */
     uint64_t reads_grew_ns;
 };
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "supervisor/proc_state.h"
 #include "supervisor/slots.h"
 #include "supervisor/supervisor.h"
 
@@ -93,7 +94,7 @@ bool hang_found(const struct supervisor *supervisor, const struct slot_record *r
     uint64_t gate_ns = atomic_load_explicit(&slot->gate_since_ns, memory_order_relaxed);
     unsigned gate = atomic_load_explicit(&slot->gate_stage, memory_order_relaxed), stage;
     uint64_t age_ns = age_of(beat_ns, now_ns), held_ns = age_of(gate_ns, now_ns);
-    bool holds = kind->serves && (gate == GATE_HOLDING || gate == GATE_IN_COMMIT);
+    bool in_gate = gate == GATE_HOLDING || gate == GATE_IN_COMMIT, holds = kind->serves && in_gate;
     uint64_t limit_s = kind->hang_s ? kind->hang_s : supervisor->config.hang_timeout_s;
     hang->death = DEATH_HUNG;
     hang->cell = NO_CELL;
@@ -102,6 +103,9 @@ bool hang_found(const struct supervisor *supervisor, const struct slot_record *r
         (holds && age_ns > GATE_PATIENCE_NS && held_ns > GATE_PATIENCE_NS)) {
         snprintf(hang->text, sizeof hang->text, "has shown no life for %.1f s%s",
                  (double)age_ns / (double)NS_PER_S, holds ? " while holding the gate" : "");
+    } else if (in_gate && age_ns > GATE_HELD_LIMIT_NS && proc_is_stopped(record->pid)) {
+        /* A helper may wait for the disk in the gate, but not for somebody's SIGCONT. */
+        snprintf(hang->text, sizeof hang->text, "was stopped by a signal while holding the gate");
     } else if (holds && clings_to_gate(supervisor, gate, held_ns)) {
         hang->cell = thread_in_database(slot, now_ns - GATE_HELD_LIMIT_NS / 2);
         if (hang->cell != NO_CELL)

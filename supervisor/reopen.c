@@ -29,10 +29,7 @@ enum reopen_action reopen_step(struct reopen *reopen, const struct reopen_facts 
     case REOPEN_CLOSING:
         if (facts->all_closed)
             return go(reopen, REOPEN_SEEKING, REOPEN_OPEN, now_ns);
-        if (reopen->killed || now_ns < reopen->since_ns + CLOSE_LIMIT_NS)
-            return REOPEN_NOTHING;
-        reopen->killed = true;
-        return REOPEN_KILL;
+        return now_ns < reopen->since_ns + CLOSE_LIMIT_NS ? REOPEN_NOTHING : REOPEN_KILL;
     case REOPEN_SEEKING:
         if (facts->found)
             return go(reopen, REOPEN_SETTLED, REOPEN_ADOPT, now_ns);

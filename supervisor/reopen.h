@@ -20,14 +20,13 @@
 
 #include "common/labels.h"
 
-#define CLOSE_LIMIT_NS UINT64_C(1000000000) /* who has not let go by then is killed */
+#define CLOSE_LIMIT_NS UINT64_C(1000000000) /* the shortest patience with who has not let go */
 
 enum reopen_phase { REOPEN_SETTLED, REOPEN_CLOSING, REOPEN_SEEKING, REOPEN_PHASE_COUNT };
 
 struct reopen {
     enum reopen_phase phase;
     uint64_t since_ns;
-    bool killed; /* the patience of this CLOSING is over */
 };
 
 struct reopen_facts {
@@ -41,12 +40,12 @@ struct reopen_facts {
 enum reopen_action {
     REOPEN_NOTHING,
     REOPEN_CLOSE, /* raise the epoch */
-    REOPEN_KILL,  /* end who has not closed */
+    REOPEN_KILL,  /* end who has not closed, each as long as its kind may take */
     REOPEN_OPEN,  /* name no files, let the sentinel seek */
     REOPEN_ADOPT, /* the files the sentinel saw are those in use */
 };
 
-/* What to do now. Called at every tick; each action is returned once. */
+/* What to do now. Called at every tick; each action but KILL is returned once. */
 enum reopen_action reopen_step(struct reopen *reopen, const struct reopen_facts *facts,
                                uint64_t now_ns);
 

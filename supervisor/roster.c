@@ -11,6 +11,7 @@ const struct roster_entry roster[KIND_COUNT] = {
                      .rights = REGION_USES_GATE,
                      .listeners = LISTENERS_PUBLIC,
                      .serves = true,
+                     .close_s = 1,
                      .start_s = 10,
                      .stop_rank = 0},
     [KIND_SENTINEL] = {.name = "sentinel",
@@ -20,6 +21,7 @@ const struct roster_entry roster[KIND_COUNT] = {
                        .rights = REGION_USES_GATE | REGION_WRITES_WATCH,
                        .hang_s =
                            10, /* a probe that hangs is news of the disk, not a fault of its own */
+                       .close_s = 10, /* it may be saving what a lost log holds */
                        .start_s = 15,
                        .stop_rank = 1},
     [KIND_KEEPER] = {.name = "keeper",
@@ -29,6 +31,7 @@ const struct roster_entry roster[KIND_COUNT] = {
                      .slots = 1,
                      .rights = REGION_USES_GATE | REGION_WRITES_BACKUP,
                      .hang_s = 30, /* a checkpoint of a large log takes its time */
+                     .close_s = 30,
                      .start_s = 15,
                      .stop_rank = 1},
     [KIND_CONSOLE] = {.name = "console",

@@ -24,6 +24,7 @@ struct roster_entry {
     bool once;          /* runs to its end; its success is an exit with 0 */
     bool serves;        /* counts as a worker: fleet numbers, reload, drain */
     unsigned hang_s;    /* a heartbeat older than this is a hang; 0: hang.timeout */
+    unsigned close_s;   /* longest time to let go of app.db when it must be opened anew */
     unsigned start_s;   /* longest time to get READY, or to the end of a `once` */
     unsigned stop_rank; /* 0 is stopped first; the next rank when all of it are gone */
 };

@@ -306,8 +306,10 @@ void slot_settle(struct supervisor *supervisor, struct slot_record *record, uint
     if (record->state != SLOT_DEAD)
         return;
     bool again = record->wanted && !roster[record->kind].once && supervisor->life != LIFE_STOPPING;
-    if (again && gate_reset_holds(supervisor, record))
-        return; /* judged when it may be filled */
+    if (again && gate_reset_holds(supervisor, record)) { /* judged when it may be filled */
+        autopsy_publish(supervisor, "waits until the write gate is made anew");
+        return;
+    }
     if (again)
         judge(supervisor, record, now_ns);
     else

@@ -49,6 +49,23 @@ static void open_everything(void)
         child_give_up(&child, EXIT_TEMPORARY, "no answer to a request of our own within a second");
 }
 
+/* A fresh process helps only when the fault is this one's: another worker reads, or there is none
+ * to compare with. */
+static bool others_are_well(void)
+{
+    uint64_t now_ns = clock_now_ns();
+    if (child.config.workers < 2)
+        return true;
+    for (unsigned i = 0; i < WORKER_SLOTS_MAX; i++) {
+        const struct slot *slot = &child.region->slots[i].slot;
+        uint64_t beat_ns = atomic_load(&slot->heartbeat_ns);
+        if (i != child.slot_index && atomic_load(&slot->phase) == PHASE_READY &&
+            beat_ns + NS_PER_S > now_ns)
+            return true;
+    }
+    return false;
+}
+
 /* READY while the board says that the database serves reads and writes, and it does; DEGRADED
  * otherwise. Nobody restarts a worker for the database's sake; but one whose own reads fail while
  * everybody else's work goes, so that a fresh one can try. */
@@ -74,7 +91,7 @@ static void follow_board(void)
         failing_since_ns = clock_now_ns();
         child_report(&child, EVENT_NOTE, "the database is up, but not for this worker: %s",
                      db_code_name(code));
-    } else if (clock_now_ns() - failing_since_ns > PROBE_PATIENCE_NS) {
+    } else if (clock_now_ns() - failing_since_ns > PROBE_PATIENCE_NS && others_are_well()) {
         child_give_up(&child, EXIT_TEMPORARY, "reads fail here and nowhere else: %s",
                       db_code_name(code));
     }
@@ -131,10 +148,10 @@ int main(int argc, char **argv)
     serve();
     drain();
     unsigned busy = front_door_busy();
-    if (busy == 0)
-        store_stop();
-    else
+    if (busy > 0)
         log_warning("drain", "%u requests were not finished in time", busy);
+    else if (self_read_rests())
+        store_stop();
     /* Not mg_stop and not exit: nothing is left to be answered, mg_stop would take up to two
      * seconds to say so, and handlers of exit would run under threads that still wait. */
     _exit(EXIT_ASKED);

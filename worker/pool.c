@@ -111,6 +111,9 @@ enum db_code connection_open(struct connection *connection, enum db_role role)
     uint64_t start_ns = clock_now_ns();
     if (!board_identity(database, &connection->identity))
         goto failed;
+    /* Nobody has vouched for the files yet: at least the database must be the one of app.id. */
+    if (connection->identity.inode[DB_FILE_MAIN] == 0)
+        db_read_app_id_file(&database->paths, connection->identity.app_id);
     if (db_open(&database->paths, role, database->child->config.durability, &connection->identity,
                 &connection->db, &error))
         goto failed;

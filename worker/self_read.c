@@ -61,3 +61,11 @@ bool self_read(enum db_code *code)
     pthread_mutex_unlock(&self.mutex);
     return answered;
 }
+
+bool self_read_rests(void)
+{
+    pthread_mutex_lock(&self.mutex);
+    bool rests = self.state != ASKED;
+    pthread_mutex_unlock(&self.mutex);
+    return rests;
+}

@@ -18,4 +18,7 @@ int self_read_start(void);
  * in *code; false: it goes on, ask again. One caller only. */
 bool self_read(enum db_code *code);
 
+/* Whether none is under way: it has a connection of the store in hand. */
+bool self_read_rests(void);
+
 #endif

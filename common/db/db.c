@@ -165,7 +165,7 @@ static int prepare_file(sqlite3 *db, enum db_role role, uint64_t durability, str
 static int compare_app_id(sqlite3 *db, const struct db_identity *expected, struct db_error *error)
 {
     char app_id[40];
-    if (!expected || expected->inode[DB_FILE_MAIN] == 0 || expected->app_id[0] == '\0')
+    if (!expected || expected->app_id[0] == '\0')
         return 0;
     if (db_read_app_id(db, app_id) == 0 && strcmp(app_id, expected->app_id) == 0)
         return 0;

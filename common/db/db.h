@@ -38,7 +38,8 @@ struct db_error {
 
 /* Open app.db. `expected` is the board's identity: the three files are compared with it before the
  * open and after the first read, and so is the id in table meta; a difference is DB_CODE_IDENTITY.
- * NULL or inode 0 skips this, a sidecar with inode 0 or an empty app_id is not compared.
+ * NULL skips this; inode 0 of app.db the files, inode 0 of a sidecar that one, an empty app_id the
+ * id.
  * Settings: WAL, PERSIST_WAL, wal_autocheckpoint 0, no checkpoint on closing, synchronous by
  * `durability`, mmap 0, trusted_schema off, DEFENSIVE, NOFOLLOW, foreign_keys on, temp_store
  * memory. Waits up to 250 ms for another process's recovery; afterwards there is no busy timeout.

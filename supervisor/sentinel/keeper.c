@@ -22,13 +22,12 @@
 #include "supervisor/sentinel/alarm.h"
 #include "supervisor/sentinel/deaths.h"
 #include "supervisor/sentinel/modes.h"
+#include "supervisor/sentinel/rescue.h"
 
 #define REST_MS         100
 #define STEP_EVERY_NS   NS_PER_S
 #define GATE_LIMIT_NS   (100 * NS_PER_MS)
 #define BUSY_LIMIT_NS   (20 * NS_PER_MS)
-#define RESCUE_LIMIT_NS (300 * NS_PER_MS)
-#define RESCUE_COPY_NS  (10 * NS_PER_S) /* nobody writes: better late than lost */
 #define BYTES_PER_MIB   (UINT64_C(1) << 20)
 
 uint64_t keeper_wal_bytes(const struct keeper *keeper)
@@ -130,31 +129,6 @@ static void try_checkpoint(struct keeper *keeper, uint64_t now_ns)
     close_when_spoilt(keeper, code);
 }
 
-/* Somebody took away -wal or -shm: their content lives on in the connections that have them open,
- * and a connection opened anew would not find what is not checkpointed. So before this one is let
- * go of, it moves into app.db what only it and its siblings still see. The fence is up: nobody
- * writes. (Not when app.db itself is another file: then there is nothing to save it into.) */
-static void save_what_only_we_see(struct keeper *keeper)
-{
-    struct handle *handle = &keeper->handle;
-    struct child *child = handle->child;
-    if (!handle->db || db_identity_check(&handle->paths, &handle->opened) != IDENTITY_SIDECAR)
-        return;
-    uint64_t limit_ns = clock_now_ns() + RESCUE_LIMIT_NS;
-    if (gate_lock(&child->region->gate, child->slot, limit_ns) < 0) {
-        log_error("sidecar_lost", "the write gate is held; what was in app.db-wal is not saved");
-        return;
-    }
-    handle->busy_until_ns = limit_ns;
-    enum db_code code = checkpoint(keeper, RESCUE_COPY_NS);
-    keeper_leave_gate(keeper);
-    if (code == DB_CODE_OK)
-        child_report(child, EVENT_NOTE, "app.db-wal or -shm was taken away; its content was saved");
-    else
-        child_report(child, EVENT_NOTE, "app.db-wal or -shm was taken away; not all was saved: %s",
-                     db_code_name(code));
-}
-
 /* Whether app.db may be read, with the connection open. */
 static bool is_allowed(struct keeper *keeper, uint64_t now_ns)
 {
@@ -195,7 +169,7 @@ static void keep(struct keeper *keeper)
     uint64_t now_ns = clock_now_ns();
     if (handle_is_outdated(&keeper->handle)) {
         backup_let_go(keeper, "the files of app.db changed meanwhile");
-        save_what_only_we_see(keeper);
+        rescue_lost_sidecar(&keeper->handle);
         handle_renew(&keeper->handle);
     }
     bool allowed = is_allowed(keeper, now_ns);
@@ -233,6 +207,7 @@ int keeper_run(int argc, char **argv)
     }
     deaths_step(&child); /* who died while the service stopped */
     backup_end(&keeper);
+    rescue_lost_sidecar(&keeper.handle);
     handle_close(&keeper.handle);
     return EXIT_ASKED;
 }

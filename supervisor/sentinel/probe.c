@@ -9,6 +9,7 @@
 #include "supervisor/sentinel/inspect.h"
 #include "supervisor/sentinel/orphans.h"
 #include "supervisor/sentinel/probe_parts.h"
+#include "supervisor/sentinel/rescue.h"
 
 #define READ_LIMIT_NS      NS_PER_S
 #define READ_BUSY_LIMIT_NS (20 * NS_PER_MS)
@@ -246,9 +247,14 @@ void prober_look(struct prober *prober)
 {
     struct watch *watch = &prober->watch;
     struct region *region = prober->handle.child->region;
-    *watch = (struct watch){.tick = watch->tick + 1};
-    if (handle_is_outdated(&prober->handle))
+    if (handle_is_outdated(&prober->handle)) {
+        rescue_lost_sidecar(&prober->handle);
         handle_renew(&prober->handle);
+    }
+    /* Others may still have handles: nothing is opened, and silence is what can be said. */
+    if (atomic_load(&region->board.words.db_closing))
+        return;
+    *watch = (struct watch){.tick = watch->tick + 1};
     region_read_board(region, &prober->board);
     probe_look_at_files(prober);
     if (watch->identity == IDENTITY_SAME)

@@ -9,6 +9,7 @@
 #include "common/exit_codes.h"
 #include "supervisor/sentinel/modes.h"
 #include "supervisor/sentinel/probe.h"
+#include "supervisor/sentinel/rescue.h"
 
 #define LOOK_EVERY_NS (250 * NS_PER_MS)
 
@@ -31,6 +32,7 @@ int sentinel_run(int argc, char **argv)
         if (next_ns < now_ns)
             next_ns = now_ns + LOOK_EVERY_NS;
     }
+    rescue_lost_sidecar(&prober.handle);
     handle_close(&prober.handle);
     return EXIT_ASKED;
 }

@@ -40,6 +40,7 @@ class Writer:
     def __init__(self, server, pause_s=0.003):
         self.server, self.acknowledged, self.refused = server, {}, []
         self.times = {}  # item id -> when its 201 came
+        self.mortal = False  # the server may end under it
         self.unknown, self.odd = [], []  # titles whose commit was under way; what nothing explains
         self.pause_s, self.since, self.stop = pause_s, time.monotonic(), threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -50,7 +51,12 @@ class Writer:
         while not self.stop.wait(self.pause_s):
             n += 1
             title = f"{id(self)}-{n}"
-            answer = self.server.request("POST", "/data/items", {"title": title}, connection=c)
+            try:
+                answer = self.server.request("POST", "/data/items", {"title": title}, connection=c)
+            except (OSError, http.client.HTTPException):
+                if self.server.process.poll() is None and not self.mortal:
+                    raise
+                return
             if answer.status == 201:
                 self.acknowledged[answer.json["id"]] = title
                 self.times[answer.json["id"]] = time.monotonic()

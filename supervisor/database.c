@@ -95,11 +95,15 @@ static struct look_now look_now(struct supervisor *supervisor, uint64_t now_ns)
         return now;
     now.stopped = proc_is_stopped(supervisor->slots[HELPER_SLOT(HELPER_SENTINEL)].pid);
     uint64_t reads = reads_answered(supervisor);
-    if (reads != database->reads && database->reads != 0)
+    if (now.since_ns != database->slow_step_ns) /* what was answered before it hung says nothing */
+        database->reads_grew_ns = 0;
+    else if (reads != database->reads)
         database->reads_grew_ns = now_ns;
+    database->slow_step_ns = now.since_ns;
     database->reads = reads;
     /* Whoever hangs in a write holds the gate: the reads of others say nothing of writes. */
-    now.fleet_works = now.step != PROBE_WRITE && database->reads_grew_ns + FLEET_WORKS > now_ns;
+    now.fleet_works = now.step != PROBE_WRITE && database->reads_grew_ns != 0 &&
+                      database->reads_grew_ns + FLEET_WORKS > now_ns;
     return now;
 }
 

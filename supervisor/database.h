@@ -27,7 +27,8 @@ struct database_record {
     uint64_t fsync_errors[SLOTS_MAX]; /* at the last step */
     int fsync_slot;                   /* where fsync failed last; negative: in several */
     uint64_t fsync_ns;                /* when; 0 never */
-    uint64_t reads;                   /* answered in the fleet, while a look hangs */
+    uint64_t slow_step_ns;            /* when the step of a look began that takes long */
+    uint64_t reads;                   /* answered in the fleet since then, as seen last */
     uint64_t reads_grew_ns;
 };
 

@@ -61,12 +61,13 @@ static uint64_t age_of(uint64_t then_ns, uint64_t now_ns)
 }
 
 /* Held while it does nothing we can see: SQLite itself sleeps for up to 10 s when its locks fail in
- * a way it does not expect. With a disk that is slow for everybody it is waiting for the disk. */
+ * a way it does not expect. Unless the database is well for the sentinel it may be waiting
+ * for the disk. */
 static bool clings_to_gate(const struct supervisor *supervisor, unsigned stage, uint64_t held_ns)
 {
     enum db_state state = supervisor->database.verdict.state;
-    return stage == GATE_HOLDING && held_ns > GATE_HELD_LIMIT_NS && state != DB_STATE_SLOW &&
-           state != DB_STATE_DOWN;
+    return stage == GATE_HOLDING && held_ns > GATE_HELD_LIMIT_NS &&
+           (state == DB_STATE_UP || state == DB_STATE_LOCKED);
 }
 
 /* The thread that has waited longest for a call of the database, in this stage since before

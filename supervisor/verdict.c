@@ -7,6 +7,8 @@
 #define BAD_LOOKS  2
 #define MIB        1048576.0
 
+#define HUNG_MEMORY_NS (5 * NS_PER_S) /* in which a killed sentinel's successor gets to hang */
+
 void verdict_init(struct verdict *verdict, uint64_t now_ns)
 {
     *verdict = (struct verdict){.state = DB_STATE_UNKNOWN,
@@ -175,7 +177,7 @@ static bool take_silence(struct verdict *verdict, const struct look_now *now, ui
     }
     /* A sentinel that was killed for hanging has a successor, who needs time to hang as well. */
     if (now_ns - verdict->last_look_ns <= (LOOKS_MISSED + 1) * LOOK_INTERVAL_NS ||
-        (verdict->hung_ns && now_ns - verdict->hung_ns < 2 * NS_PER_S))
+        (verdict->hung_ns && now_ns - verdict->hung_ns < HUNG_MEMORY_NS))
         return false;
     verdict->good_looks = 0;
     return enter(verdict, DB_STATE_UNKNOWN, "the sentinel has not looked for a while", now_ns);

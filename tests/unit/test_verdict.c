@@ -179,7 +179,7 @@ static void a_successor_of_a_hung_sentinel_gets_time_to_hang(void **unused)
     assert_false(verdict_step(&verdict, &same, &young, &limits, now_ns + 5500 * NS_PER_MS));
     assert_int_equal(verdict.state, DB_STATE_DOWN);
     const struct look_now resting = {.step = PROBE_RESTING};
-    assert_true(verdict_step(&verdict, &same, &resting, &limits, now_ns + 8 * NS_PER_S));
+    assert_true(verdict_step(&verdict, &same, &resting, &limits, now_ns + 11 * NS_PER_S));
     assert_int_equal(verdict.state, DB_STATE_UNKNOWN);
 }
 

@@ -97,18 +97,17 @@ static bool has_room(struct keeper *keeper)
     return false;
 }
 
-/* A name nobody has. Two backups of one second: the later one is named by the next. */
-static void choose_name(struct backup *backup)
+/* The name of this second; false when it is taken: the next one is waited for. A name ahead of the
+ * clock would be taken for a newer backup than those made after it. */
+static bool choose_name(struct backup *backup)
 {
     struct stat status;
-    uint64_t second = clock_wall_us() / US_PER_S;
-    do {
-        backup_name(backup->report.name, second++);
-        snprintf(backup->path, sizeof backup->path, "%s/%s", backup->directory,
-                 backup->report.name);
-    } while (lstat(backup->path, &status) == 0);
+    char name[BACKUP_NAME_SIZE];
+    backup_name(name, clock_wall_us() / US_PER_S);
+    snprintf(backup->path, sizeof backup->path, "%s/%s", backup->directory, name);
     snprintf(backup->unfinished, sizeof backup->unfinished, "%s%s", backup->path,
              BACKUP_UNFINISHED);
+    return lstat(backup->path, &status) < 0;
 }
 
 static void begin(struct keeper *keeper, uint64_t now_ns)
@@ -117,12 +116,12 @@ static void begin(struct keeper *keeper, uint64_t now_ns)
     /* First: a request that comes from here on may have seen writes this copy does not have. */
     backup->report = (struct backup_report){
         .request = asked(keeper), .result = BACKUP_RUNNING, .pid = getpid(), .fd = -1};
+    snprintf(backup->report.name, sizeof backup->report.name, "%s", strrchr(backup->path, '/') + 1);
     backup->started_ns = now_ns;
     backup->asked_since_ns = 0;
     if (!make_directory(keeper) || !has_room(keeper))
         return;
     backup->phase = BACKUP_COPYING;
-    choose_name(backup);
     backup_publish(keeper);
     backup_copy_begin(keeper);
 }
@@ -154,7 +153,7 @@ static void step_idle(struct keeper *keeper, bool has_database, uint64_t now_ns)
         close(backup->fd);
         backup->fd = -1;
     }
-    if (may && (wanted || is_due(keeper, now_ns))) {
+    if (may && (wanted || is_due(keeper, now_ns)) && choose_name(backup)) {
         begin(keeper, now_ns);
         return;
     }
@@ -169,6 +168,9 @@ static void step_idle(struct keeper *keeper, bool has_database, uint64_t now_ns)
     backup->report = (struct backup_report){.request = asked(keeper), .pid = getpid(), .fd = -1};
     if (fenced || !has_database)
         backup_fail(keeper, "the database is %s", db_state_name(atomic_load(&words->db_state)));
+    else if (may)
+        backup_fail(keeper,
+                    "the names of these seconds are taken: was the clock set back? Ask again");
     else
         backup_fail(
             keeper,

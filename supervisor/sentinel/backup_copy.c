@@ -13,12 +13,13 @@
 #include "supervisor/sentinel/alarm.h"
 #include "supervisor/sentinel/keeper.h"
 
-#define BYTES_PER_MIB  (UINT64_C(1) << 20)
-#define STEP_PAGES     64
-#define SLICE_NS       (20 * NS_PER_MS)
-#define CHECK_LIMIT_NS (600 * NS_PER_S)
-#define SYNC_BYTES     (32 << 20)
-#define FD_KEPT_NS     (60 * NS_PER_S)
+#define BYTES_PER_MIB     (UINT64_C(1) << 20)
+#define STEP_PAGES        64
+#define SLICE_NS          (20 * NS_PER_MS)
+#define CHECK_LIMIT_NS    (600 * NS_PER_S)
+#define SYNC_BYTES        (32 << 20)
+#define FD_KEPT_NS        (60 * NS_PER_S)
+#define LOOK_AFTER_ONE_NS (60 * NS_PER_S) /* the shortest backup.every */
 
 static void close_source(struct backup *backup)
 {
@@ -242,7 +243,10 @@ static void finish(struct keeper *keeper)
      */
     if (old_fd >= 0)
         close(old_fd);
-    unsigned kept = backup_prune(backup->directory, keeper->handle.child->config.backup_keep);
+    /* Whatever the names say of the time, one was just made. */
+    backup->next_look_ns = clock_now_ns() + LOOK_AFTER_ONE_NS;
+    unsigned kept = backup_prune(backup->directory, keeper->handle.child->config.backup_keep,
+                                 backup->report.name, clock_wall_us() / US_PER_S);
     child_report(keeper->handle.child, EVENT_BACKUP, "%s: %llu KiB in %llu ms, checked%s",
                  backup->report.name, (unsigned long long)(backup->report.bytes >> 10),
                  (unsigned long long)backup->report.took_ms,

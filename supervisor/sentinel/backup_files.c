@@ -91,13 +91,20 @@ uint64_t backup_newest(const char *directory, uint64_t now_s)
     return newest_s;
 }
 
-unsigned backup_prune(const char *directory, uint64_t keep)
+unsigned backup_prune(const char *directory, uint64_t keep, const char *made, uint64_t now_s)
 {
     struct dirent **list;
     unsigned failed = 0;
     int count = scandir(directory, &list, is_finished, alphasort);
-    for (int i = 0; i < count && (uint64_t)(count - i) > keep; i++)
-        failed += !remove_file(directory, list[i]->d_name);
+    uint64_t surplus = count > 0 && (uint64_t)count > keep ? (uint64_t)count - keep : 0;
+    for (int of_future = 1; of_future >= 0; of_future--)
+        for (int i = 0; i < count && surplus > 0; i++) {
+            const char *name = list[i]->d_name;
+            if ((backup_name_time(name) > now_s) != of_future || strcmp(name, made) == 0)
+                continue;
+            failed += !remove_file(directory, name);
+            surplus--;
+        }
     free_list(list, count);
     return failed;
 }

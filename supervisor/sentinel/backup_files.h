@@ -32,8 +32,9 @@ bool backup_has_room(uint64_t free_bytes, uint64_t copy_bytes);
  * 0: none. */
 uint64_t backup_newest(const char *directory, uint64_t now_s);
 
-/* Delete all but the `keep` newest. The number that could not be deleted. */
-unsigned backup_prune(const char *directory, uint64_t keep);
+/* Delete all but `keep`: those of the future first, then the oldest; never the one just made, whose
+ * name says nothing of its age when the clock is wrong. The number that could not be deleted. */
+unsigned backup_prune(const char *directory, uint64_t keep, const char *made, uint64_t now_s);
 
 /* Delete what a killed keeper left unfinished. */
 void backup_remove_unfinished(const char *directory);

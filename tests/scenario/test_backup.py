@@ -214,6 +214,23 @@ def test_scheduled_backups_are_made_and_pruned(make_server):
     assert server.stop() == 0
 
 
+def test_a_backup_just_made_is_there_however_many_and_whatever_the_clock_was(make_server, tmp_path):
+    server = make_server(workers=1, start=False, config={"backup.every": 1, "backup.keep": 3})
+    directory = os.path.join(server.data, "backup")
+    os.mkdir(directory, 0o700)
+    for n in range(1, 5):  # the clock was ahead when these were made
+        open(os.path.join(directory, f"app-2099010{n}T000000Z.db"), "w").close()
+    server.start()
+    made = []
+    for _ in range(5):
+        said = server.ctl("backup", str(tmp_path / "copy.db"), "--force").stdout
+        made.append(said.split("/")[-1].strip())
+        assert made[-1] in backups(server), said
+    assert made == sorted(set(made)), "names tell the order"
+    assert backups(server) == made[-3:]
+    assert server.stop() == 0
+
+
 def test_no_backup_of_a_database_that_is_away(make_server, tmp_path):
     server = make_server(workers=1)
     move(server, "app.db")

@@ -121,12 +121,37 @@ static void the_oldest_go_and_nothing_else(void **state)
     make("app-20231114T000000Z.db.new");
     make("app-1.db");
     make("notes");
-    assert_int_equal(backup_prune(directory, 2), 0);
+    assert_int_equal(backup_prune(directory, 2, "app-20231113T000000Z.db", NOON), 0);
     assert_false(exists("app-20231111T000000Z.db"));
     assert_true(exists("app-20231112T000000Z.db") && exists("app-20231113T000000Z.db"));
     assert_true(exists("app-20231114T000000Z.db.new") && exists("app-1.db") && exists("notes"));
-    assert_int_equal(backup_prune(directory, 7), 0);
+    assert_int_equal(backup_prune(directory, 7, "app-20231113T000000Z.db", NOON), 0);
     assert_true(exists("app-20231112T000000Z.db"));
+}
+
+static void the_one_just_made_stays_whatever_its_name(void **state)
+{
+    (void)state;
+    make("app-20231112T000000Z.db"); /* made last, by a clock set back */
+    make("app-20231113T000000Z.db");
+    make("app-20231114T000000Z.db");
+    assert_int_equal(backup_prune(directory, 2, "app-20231112T000000Z.db", NOON), 0);
+    assert_true(exists("app-20231112T000000Z.db") && exists("app-20231114T000000Z.db"));
+    assert_false(exists("app-20231113T000000Z.db"));
+    assert_int_equal(backup_prune(directory, 1, "app-20231112T000000Z.db", NOON), 0);
+    assert_true(exists("app-20231112T000000Z.db") && !exists("app-20231114T000000Z.db"));
+}
+
+static void those_of_the_future_go_first(void **state)
+{
+    (void)state;
+    make("app-20231113T000000Z.db");
+    make("app-20231114T221320Z.db"); /* now */
+    make("app-20331113T000000Z.db");
+    make("app-20331114T000000Z.db");
+    assert_int_equal(backup_prune(directory, 2, "app-20231114T221320Z.db", NOON), 0);
+    assert_true(exists("app-20231113T000000Z.db") && exists("app-20231114T221320Z.db"));
+    assert_false(exists("app-20331113T000000Z.db") || exists("app-20331114T000000Z.db"));
 }
 
 static void what_was_left_unfinished_goes_and_nothing_else(void **state)
@@ -166,6 +191,8 @@ int main(void)
         cmocka_unit_test(room_is_for_the_copy_and_a_reserve),
         FILES(a_clock_that_was_wrong_does_not_end_backups),
         FILES(the_oldest_go_and_nothing_else),
+        FILES(the_one_just_made_stays_whatever_its_name),
+        FILES(those_of_the_future_go_first),
         FILES(what_was_left_unfinished_goes_and_nothing_else),
         cmocka_unit_test(a_report_answers_requests_up_to_its_number),
     };

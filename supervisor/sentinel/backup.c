@@ -89,11 +89,14 @@ static bool has_room(struct keeper *keeper)
     }
     uint64_t free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
     uint64_t copy_bytes = (uint64_t)status.st_size + keeper_wal_bytes(keeper);
-    if (backup_has_room(free_bytes, copy_bytes))
+    uint64_t reserve_bytes = keeper->handle.child->config.disk_reserve_mib * BYTES_PER_MIB;
+    uint64_t needed_bytes =
+        backup_room_needed(copy_bytes, (uint64_t)room.f_blocks * room.f_frsize, reserve_bytes);
+    if (free_bytes >= needed_bytes)
         return true;
-    uint64_t needed_mib = copy_bytes / BYTES_PER_MIB + 1 + BACKUP_RESERVE_MIB;
     backup_fail(keeper, "%llu MiB are free on the disk, %llu MiB are needed",
-                (unsigned long long)(free_bytes / BYTES_PER_MIB), (unsigned long long)needed_mib);
+                (unsigned long long)(free_bytes / BYTES_PER_MIB),
+                (unsigned long long)(needed_bytes / BYTES_PER_MIB + 1));
     return false;
 }
 

@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BYTES_PER_MIB (UINT64_C(1) << 20)
-#define NAME_FORMAT   "app-%Y%m%dT%H%M%SZ.db"
+#define ALWAYS_KEPT_BYTES (UINT64_C(64) << 20)
+#define NAME_FORMAT       "app-%Y%m%dT%H%M%SZ.db"
 
 void backup_name(char out[BACKUP_NAME_SIZE], uint64_t wall_s)
 {
@@ -39,9 +39,12 @@ bool backup_is_due(uint64_t newest_s, uint64_t birth_s, uint64_t every_min, uint
     return every_min != 0 && now_s >= since_s + every_min * 60;
 }
 
-bool backup_has_room(uint64_t free_bytes, uint64_t copy_bytes)
+uint64_t backup_room_needed(uint64_t copy_bytes, uint64_t disk_bytes, uint64_t reserve_bytes)
 {
-    return free_bytes >= copy_bytes + BACKUP_RESERVE_MIB * BYTES_PER_MIB;
+    uint64_t share = disk_bytes / 50;
+    uint64_t least = share < reserve_bytes ? share : reserve_bytes;
+    uint64_t kept = least + least / 4;
+    return copy_bytes + (kept > ALWAYS_KEPT_BYTES ? kept : ALWAYS_KEPT_BYTES);
 }
 
 static int is_finished(const struct dirent *entry)

@@ -11,9 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BACKUP_NAME_SIZE   24
-#define BACKUP_UNFINISHED  ".new"
-#define BACKUP_RESERVE_MIB 64
+#define BACKUP_NAME_SIZE  24
+#define BACKUP_UNFINISHED ".new"
 
 /* The name of a backup of this second. */
 void backup_name(char out[BACKUP_NAME_SIZE], uint64_t wall_s);
@@ -25,8 +24,10 @@ uint64_t backup_name_time(const char *name);
  * birth, so that a server that is restarted every day has its backups too. Pure. */
 bool backup_is_due(uint64_t newest_s, uint64_t birth_s, uint64_t every_min, uint64_t now_s);
 
-/* Whether the disk has room for a copy of so many bytes and the reserve besides. Pure. */
-bool backup_has_room(uint64_t free_bytes, uint64_t copy_bytes);
+/* What must be free to begin a copy of so many bytes on a disk of so many: the copy, and so much
+ * besides that writes are not refused because of it (supervisor/verdict.c: disk.reserve, at most 2
+ * % of the disk, and a quarter more for a disk that was full). Pure. */
+uint64_t backup_room_needed(uint64_t copy_bytes, uint64_t disk_bytes, uint64_t reserve_bytes);
 
 /* The time of the newest finished backup that is not of the future (a clock may have been wrong);
  * 0: none. */

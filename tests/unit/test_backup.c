@@ -12,6 +12,7 @@
 #include "common/region.h"
 #include "supervisor/backup_desk.h"
 #include "supervisor/sentinel/backup_files.h"
+#include "supervisor/verdict.h"
 
 #define NOON UINT64_C(1700000000) /* 2023-11-14T22:13:20Z */
 
@@ -93,12 +94,24 @@ static void one_is_due_after_the_newest_or_the_birth(void **state)
     assert_false(backup_is_due(NOON, 0, 60, NOON - 100));
 }
 
-static void room_is_for_the_copy_and_a_reserve(void **state)
+static void room_is_for_the_copy_and_what_keeps_writes_allowed(void **state)
 {
     (void)state;
-    uint64_t reserve = UINT64_C(64) << 20;
-    assert_true(backup_has_room(reserve + 1000, 1000));
-    assert_false(backup_has_room(reserve + 999, 1000));
+    const uint64_t mib = UINT64_C(1) << 20;
+    assert_int_equal(backup_room_needed(1000, 100000 * mib, 0), 64 * mib + 1000);
+    assert_int_equal(backup_room_needed(1000, 100000 * mib, 64 * mib), 80 * mib + 1000);
+    assert_int_equal(backup_room_needed(1000, 100000 * mib, 1000 * mib), 1250 * mib + 1000);
+    /* 2 % of the disk are the most that is kept */
+    assert_int_equal(backup_room_needed(1000, 20000 * mib, 1000 * mib), 500 * mib + 1000);
+    assert_int_equal(backup_room_needed(1000, 100 * mib, 1000 * mib), 64 * mib + 1000);
+
+    /* and the copy, once made, is none of a full disk */
+    const struct verdict_limits limits = {.reserve_bytes = 1000 * mib};
+    struct watch watch = {.identity = IDENTITY_SAME, .room_bytes = 100000 * mib};
+    watch.free_bytes = backup_room_needed(1000, watch.room_bytes, limits.reserve_bytes) - 1000;
+    assert_int_equal(verdict_of_look(&watch, &limits, DB_STATE_FULL), DB_STATE_UP);
+    watch.free_bytes--;
+    assert_int_equal(verdict_of_look(&watch, &limits, DB_STATE_FULL), DB_STATE_FULL);
 }
 
 static void a_clock_that_was_wrong_does_not_end_backups(void **state)
@@ -188,7 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_tells_its_time),
         cmocka_unit_test(one_is_due_after_the_newest_or_the_birth),
-        cmocka_unit_test(room_is_for_the_copy_and_a_reserve),
+        cmocka_unit_test(room_is_for_the_copy_and_what_keeps_writes_allowed),
         FILES(a_clock_that_was_wrong_does_not_end_backups),
         FILES(the_oldest_go_and_nothing_else),
         FILES(the_one_just_made_stays_whatever_its_name),

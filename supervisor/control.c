@@ -258,9 +258,14 @@ void control_expire(struct supervisor *supervisor, uint64_t now_ns)
 
 void control_close(struct control *control)
 {
-    for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
-        if (control->client[i].fd >= 0)
-            close(control->client[i].fd);
+    for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        struct control_client *client = &control->client[i];
+        if (client->fd < 0)
+            continue;
+        if (client->backup)
+            answer(client, false, -1, "no backup: the server stops");
+        close(client->fd);
+    }
     if (control->path[0])
         unlink(control->path);
 }

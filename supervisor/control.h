@@ -42,6 +42,7 @@ void control_read(struct supervisor *supervisor, unsigned client);
 /* Answer who waits for a backup; forget clients that say nothing for 2 s. */
 void control_expire(struct supervisor *supervisor, uint64_t now_ns);
 
+/* The service ends: who still waits for a backup is told so. */
 void control_close(struct control *control);
 
 #endif

@@ -196,6 +196,24 @@ def test_backups_under_way_are_given_up_and_nothing_is_left(make_server, tmp_pat
     assert events.count("backup_failed") >= 3
 
 
+def test_who_waits_for_a_backup_is_told_that_the_server_stops(make_server, tmp_path):
+    server = make_server(workers=1)
+    stop_process(server.helper_pid("keeper"))
+    before = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+    asked, parked = Asked(server, str(tmp_path / "copy.db")), 0
+
+    def waits():  # one more descriptor, and not just for a moment
+        nonlocal parked
+        parked = parked + 1 if len(os.listdir(f"/proc/{server.process.pid}/fd")) > before else 0
+        return parked > 20
+    wait_for("it to have asked", waits, 10)
+    server.process.send_signal(signal.SIGQUIT)  # nobody is waited for
+    code, said = asked.end()
+    assert code == 1 and "the server stops" in said, (code, said)
+    server.process.wait(20)
+    assert server.gone(2)
+
+
 def test_scheduled_backups_are_made_and_pruned(make_server):
     server = make_server(workers=1, start=False, config={"backup.every": 1, "backup.keep": 3})
     directory = os.path.join(server.data, "backup")

@@ -196,6 +196,8 @@ static const struct key keys[] = {
     {KEY("op", K(DB), take_name), TO(op), .names = op_names},
 };
 
+_Static_assert(COUNT_OF(keys) <= 32, "a bit for each key");
+
 static int refuse(char *error, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static int refuse(char *error, size_t size, const char *format, ...)
@@ -234,7 +236,8 @@ static void keys_of_kind(unsigned kind, char *out, size_t size)
                 (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", keys[i].name);
 }
 
-static int take_word(struct fault *fault, char *word, char *error, size_t size)
+/* given: a bit of each key met so far. */
+static int take_word(struct fault *fault, uint32_t *given, char *word, char *error, size_t size)
 {
     char allowed[160];
     char *value = strchr(word, '=');
@@ -243,6 +246,10 @@ static int take_word(struct fault *fault, char *word, char *error, size_t size)
     for (size_t i = 0; value && i < COUNT_OF(keys); i++) {
         if (strcmp(keys[i].name, word) != 0 || !(keys[i].kinds & (1u << fault->kind)))
             continue;
+        if (*given & UINT32_C(1) << i)
+            return refuse(error, size, "%s=%.40s: %s was given already; say it once", word, value,
+                          word);
+        *given |= UINT32_C(1) << i;
         if (keys[i].take(fault, &keys[i], value))
             return 0;
         allowed_values(&keys[i], allowed, sizeof allowed);
@@ -336,7 +343,7 @@ int fault_spec_parse(const char *text, struct fault *fault, char *error, size_t 
 {
     char word[WORD_MAX], known[96];
     bool first = true;
-    uint32_t kind = 0;
+    uint32_t kind = 0, given = 0;
     for (;;) {
         text += strspn(text, " ");
         size_t length = strcspn(text, " ");
@@ -354,7 +361,7 @@ int fault_spec_parse(const char *text, struct fault *fault, char *error, size_t 
         }
         if (first)
             preset(fault, kind);
-        else if (take_word(fault, word, error, error_size) < 0)
+        else if (take_word(fault, &given, word, error, error_size) < 0)
             return -1;
         first = false;
     }

@@ -73,11 +73,16 @@ def test_mistakes_are_named_and_garbage_does_no_harm(bench):
     server = bench()
     done = server.ctl("faults", "set", "crash", "signal=HUP", check=False)
     assert done.returncode == 2 and "signal=HUP" in done.stderr and "SEGV" in done.stderr
+    done = server.ctl("faults", "set", "error", "duration=1s", "duration=2s", check=False)
+    assert done.returncode == 2 and "duration" in done.stderr and "once" in done.stderr
     done = server.ctl("faults", "clear", "x", check=False)
     assert done.returncode == 2 and "x" in done.stderr
     done = server.ctl("faults", "clear", "77", check=False)
     assert done.returncode == 1 and "77" in done.stderr
     assert "effect=down|slow" in server.ctl("faults", "--help").stdout
+    server.ctl("faults", "set", "crash", "target=worker:0", "point=in_commit")
+    wait_for("whom it is aimed at", lambda: "aimed at worker 0\n" in server.ctl("faults").stdout, 2)
+    server.ctl("faults", "clear")
     for garbage in (b"faults\n", b"faults \n", b"faults set\n", b"faults set \n", b"faults clear \n",
                     b"faults clear -1\n", b"faults clear 99999999999999999999\n",
                     b"faults set \xff\xfe\x01=%n%s\n", b"faults set " + b"a" * 600 + b"\n",

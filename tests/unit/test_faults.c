@@ -330,6 +330,8 @@ static void refusals_name_what_is_wrong_and_what_is_allowed(void **state)
         {"error duration=601s", "duration=601s", "600s"},
         {"error duration=-1", "duration=-1", "600s"},
         {"error duration=99999999999999999999999s", "duration", "600s"},
+        {"error duration=1s duration=2s", "duration=2s", "once"},
+        {"crash signal=KILL target=any signal=KILL", "signal=KILL", "once"},
         {"db effect=melt", "effect=melt", "bitflip"},
         {"db effect=slow", "delay", "50ms"},
     };

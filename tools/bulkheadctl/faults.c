@@ -56,12 +56,16 @@ static void print_targets(const struct fault *fault)
     char label[SLOT_LABEL_SIZE];
     if (fault->everybody)
         printf("%s", fault->target == FAULT_TARGET_DATABASE ? "all processes" : "all workers");
+    const char *before = "";
     for (unsigned i = 0; !fault->everybody && i < SLOTS_MAX; i++) {
         if (!fault->generation[i])
             continue;
         slot_view_label(i, label);
-        printf("%s ", label);
+        printf("%s%s%s", before, i < WORKER_SLOTS_MAX ? "worker " : "", label);
+        before = ", ";
     }
+    if (!fault->everybody && !*before)
+        printf("nobody");
 }
 
 static void print_table(const struct invocation *invocation, const struct fault_table *table)
@@ -87,7 +91,7 @@ static void print_table(const struct invocation *invocation, const struct fault_
                    ? (double)(fault->end_ns - now_ns) / (double)NS_PER_S
                    : 0.0,
                text);
-        printf("  %4s  %-18s  %8s  strikes: ", "", "", "");
+        printf("  %4s  %-18s  %8s  aimed at ", "", "", "");
         print_targets(fault);
         putchar('\n');
     }

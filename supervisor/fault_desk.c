@@ -20,11 +20,12 @@ static void look_at_slots(struct supervisor *supervisor)
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         const struct slot_record *record = &supervisor->slots[i];
         const struct slot *slot = region_slot(supervisor->region, i);
-        bool lives = record->pid > 0 && !record->exited &&
-                     (record->state == SLOT_READY || record->state == SLOT_DEGRADED) &&
-                     !roster[record->kind].once;
-        subjects[i].generation = lives ? record->generation : 0;
-        subjects[i].serves = roster[record->kind].serves;
+        const struct roster_entry *kind = &roster[record->kind];
+        bool lives = record->pid > 0 && !record->exited && !kind->once;
+        bool works = record->state == SLOT_READY || record->state == SLOT_DEGRADED;
+        subjects[i].generation = lives && works ? record->generation : 0;
+        subjects[i].serves = kind->serves;
+        subjects[i].deaf = lives && (kind->rights & REGION_USES_GATE) && !record->has_faults;
         for (unsigned place = 0; place < FAULTS_MAX; place++) {
             const struct fault_mark *mark = &slot->fault_mark[place];
             subjects[i].mark[place].id = atomic_load_explicit(&mark->id, memory_order_acquire);
@@ -115,8 +116,9 @@ static void obey_set(struct supervisor *supervisor, const char *spec, struct jso
 {
     char text[256];
     uint64_t now_ns = clock_now_ns();
-    int64_t id = faults_set(&supervisor->faults, supervisor->config.faults_enabled, spec, now_ns,
-                            text, sizeof text);
+    look_at_slots(supervisor);
+    int64_t id = faults_set(&supervisor->faults, supervisor->config.faults_enabled, subjects, spec,
+                            now_ns, text, sizeof text);
     if (id < 0) {
         say(json, false, text);
         return;

@@ -7,6 +7,7 @@
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/fault_spec.h"
+#include "common/region.h"
 
 /* What a strike did to the database shows within this. */
 #define AFTERMATH_S 10
@@ -30,8 +31,31 @@ static int find_place(const struct fault_table *table)
     return place;
 }
 
-int64_t faults_set(struct faults *faults, bool enabled, const char *spec, uint64_t now_ns,
-                   char *error, size_t error_size)
+/* Helpers first: a reload replaces the workers, but not them. */
+static int find_deaf(const struct fault_subject *subjects)
+{
+    for (int i = FAULT_SLOTS_MAX - 1; i >= 0; i--)
+        if (subjects[i].deaf)
+            return i;
+    return -1;
+}
+
+static void refuse_for(unsigned slot, char *error, size_t error_size)
+{
+    if (slot < WORKER_SLOTS_MAX)
+        snprintf(error, error_size,
+                 "db: worker %u was started without faults.enabled=yes and does not notice: wait "
+                 "until the reload has replaced it",
+                 slot);
+    else
+        snprintf(error, error_size,
+                 "db: the %s was started without faults.enabled=yes and does not notice, and a "
+                 "reload leaves it as it is: start the server with faults.enabled=yes",
+                 slot == HELPER_SLOT(HELPER_SENTINEL) ? "sentinel" : "keeper");
+}
+
+int64_t faults_set(struct faults *faults, bool enabled, const struct fault_subject *subjects,
+                   const char *spec, uint64_t now_ns, char *error, size_t error_size)
 {
     struct fault fault;
     if (!enabled) {
@@ -41,6 +65,11 @@ int64_t faults_set(struct faults *faults, bool enabled, const char *spec, uint64
     }
     if (fault_spec_parse(spec, &fault, error, error_size) < 0)
         return -1;
+    int deaf = fault.kind == FAULT_DB ? find_deaf(subjects) : -1;
+    if (deaf >= 0) {
+        refuse_for((unsigned)deaf, error, error_size);
+        return -1;
+    }
     int place = find_place(&faults->table);
     if (place < 0) {
         snprintf(error, error_size, "the table is full: %d faults are under way; clear some",

@@ -22,6 +22,7 @@
 struct fault_subject {
     uint32_t generation; /* of a process that serves or helps; 0: there is none */
     bool serves;         /* a worker */
+    bool deaf; /* lives, opens app.db, and was started without the key: kind db cannot strike it */
     struct {
         uint32_t id;
         uint64_t struck_ns;
@@ -45,9 +46,11 @@ struct fault_changes {
     bool table;              /* publish it */
 };
 
-/* Take a fault from its text. Its id, or -1 and one line in error. */
-int64_t faults_set(struct faults *faults, bool enabled, const char *spec, uint64_t now_ns,
-                   char *error, size_t error_size);
+/* Take a fault from its text. Its id, or -1 and one line in error. Kind db is refused while anybody
+ * is deaf to it: a database broken for some of the processes is judged by those who do not see it.
+ */
+int64_t faults_set(struct faults *faults, bool enabled, const struct fault_subject *subjects,
+                   const char *spec, uint64_t now_ns, char *error, size_t error_size);
 
 /* End the fault of an id, or all (id 0). How many were ended. */
 unsigned faults_clear(struct faults *faults, uint32_t id, enum fault_end why, uint64_t now_ns,

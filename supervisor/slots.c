@@ -71,6 +71,7 @@ static void spawn(struct supervisor *supervisor, struct slot_record *record)
     record->stuck_cell = NO_CELL;
     record->round = supervisor->reload.round;
     record->drain_ns = supervisor->config.drain_timeout_s * NS_PER_S;
+    record->has_faults = supervisor->config.faults_enabled;
     atomic_store(&supervisor->region->board.words.order[record->index], ORDER_RUN);
     int error = spawn_child(supervisor, record);
     if (error) { /* buried like any other failure to start */

@@ -46,6 +46,7 @@ struct slot_record {
     uint32_t restarts;
     uint32_t round;    /* the reload it was spawned in */
     uint64_t drain_ns; /* the limit this process was started with */
+    bool has_faults;   /* faults.enabled was yes when it was started */
     bool exited;       /* reaped, not yet buried */
     int wait_code;     /* si_code and si_status of its end */
     int wait_status;

@@ -69,6 +69,22 @@ def test_without_the_key_nothing_can_be_set_and_nothing_is_hit(make_server):
     assert not [e for e in server.events() if e["event"].startswith("fault")]
 
 
+def test_a_reload_enables_all_kinds_but_db(make_server, tmp_path):
+    """It replaces workers alone: the sentinel would go on to call a broken database healthy."""
+    conf = tmp_path / "b.conf"
+    conf.write_text("[faults]\nenabled = no\n")
+    server = make_server("-c", str(conf), workers=1)
+    conf.write_text("[faults]\nenabled = yes\n")
+    server.ctl("reload")
+    wait_for("the reload to end", lambda: [e for e in server.events() if e["event"] == "reload"
+                                           and "all replaced" in e["text"]], 20 * NOISE)
+    refused = server.ctl("faults", "set", "db", "effect=full", check=False)
+    assert refused.returncode == 1 and "start the server with" in refused.stderr, refused
+    assert server.request("POST", "/data/items", {"title": "x"}).status == 201
+    put_fault(server, "error", "class=read")
+    assert server.request("GET", "/data/items").status == 500
+
+
 def test_mistakes_are_named_and_garbage_does_no_harm(bench):
     server = bench()
     done = server.ctl("faults", "set", "crash", "signal=HUP", check=False)

@@ -40,7 +40,7 @@ static struct fault *at(int64_t id)
 static int64_t set(const char *spec, uint64_t now_ns)
 {
     char error[256] = "";
-    int64_t id = faults_set(&faults, true, spec, now_ns, error, sizeof error);
+    int64_t id = faults_set(&faults, true, fleet, spec, now_ns, error, sizeof error);
     if (id < 0)
         print_error("%s\n", error);
     assert_true(id > 0);
@@ -268,7 +268,7 @@ static void a_full_table_refuses_and_ended_places_are_used_again(void **state)
     struct fault_changes changes = {0};
     for (unsigned i = 0; i < FAULTS_MAX; i++)
         set("error", i);
-    assert_int_equal(faults_set(&faults, true, "error", S, error, sizeof error), -1);
+    assert_int_equal(faults_set(&faults, true, fleet, "error", S, error, sizeof error), -1);
     assert_non_null(strstr(error, "full"));
     assert_int_equal(faults_clear(&faults, 5, FAULT_END_CLEARED, S, &changes), 1);
     assert_true(changes.ended != 0 && changes.table);
@@ -348,8 +348,25 @@ static void disabled_names_the_key(void **state)
 {
     (void)state;
     char error[256] = "";
-    assert_int_equal(faults_set(&faults, false, "error", 0, error, sizeof error), -1);
+    assert_int_equal(faults_set(&faults, false, fleet, "error", 0, error, sizeof error), -1);
     assert_non_null(strstr(error, "faults.enabled=yes"));
+}
+
+static void db_is_refused_while_somebody_cannot_notice(void **state)
+{
+    (void)state;
+    char error[256] = "";
+    fleet[1].deaf = true;
+    assert_int_equal(faults_set(&faults, true, fleet, "db", 0, error, sizeof error), -1);
+    assert_non_null(strstr(error, "worker 1"));
+    fleet[HELPER_SLOT(HELPER_KEEPER)].deaf = true; /* which no reload ends */
+    assert_int_equal(faults_set(&faults, true, fleet, "db", 0, error, sizeof error), -1);
+    assert_non_null(strstr(error, "keeper"));
+    assert_non_null(strstr(error, "start the server with faults.enabled=yes"));
+    set("error", 0); /* the others need nothing of it */
+    set("crash", 0);
+    fleet[1].deaf = fleet[HELPER_SLOT(HELPER_KEEPER)].deaf = false;
+    set("db", 0);
 }
 
 static void garbage_is_refused_within_bounds(void **state)
@@ -409,6 +426,7 @@ int main(void)
         T(a_full_table_refuses_and_ended_places_are_used_again),
         T(refusals_name_what_is_wrong_and_what_is_allowed),
         T(disabled_names_the_key),
+        T(db_is_refused_while_somebody_cannot_notice),
         T(garbage_is_refused_within_bounds),
         T(what_is_printed_means_the_same),
     };

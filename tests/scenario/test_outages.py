@@ -192,17 +192,20 @@ def test_truncated(make_server):
 
 def test_header_overwritten_and_put_back(make_server):
     outage = Outage(make_server)
-    with open(outage.path(), "rb") as f:
-        header = f.read(100)
     outage.begins()
-    fd = os.open(outage.path(), os.O_WRONLY)  # of another process than the server's
+    fd = os.open(outage.path(), os.O_RDWR)  # of another process than the server's
+    noise, headers = b"\xa5" * 100, []
 
-    def is_seen():  # a checkpoint that comes in between heals the page: overwrite it again
-        os.pwrite(fd, b"\xa5" * 100, 0)
+    def is_seen():  # a checkpoint that comes in between writes the page anew: overwrite it again
+        now = os.pread(fd, 100, 0)
+        if now != noise:
+            headers.append(now)
+            os.pwrite(fd, noise, 0)
         return outage.server.health()["db"]["state"] == "corrupt"
     wait_for("the verdict corrupt", is_seen, 1 * NOISE)
     assert_all_refuse(outage.server)
-    os.pwrite(fd, header, 0)
+    assert os.pread(fd, 100, 0) == noise  # nobody writes behind the fence
+    os.pwrite(fd, headers[-1], 0)
     os.close(fd)
     outage.recovers()
     outage.loses_nothing()

@@ -23,6 +23,8 @@ NAME_FUNCTION(attempt_name, ATTEMPT_LIST)
 NAME_FUNCTION(refusal_name, REFUSAL_LIST)
 NAME_FUNCTION(event_name, EVENT_LIST)
 NAME_FUNCTION(fault_kind_name, FAULT_KIND_LIST)
+NAME_FUNCTION(dependency_name, DEPENDENCY_LIST)
+NAME_FUNCTION(breaker_state_name, BREAKER_STATE_LIST)
 #undef X
 
 static const struct {
@@ -66,4 +68,28 @@ enum status_index status_index(unsigned code)
         if (status_codes[i] == code)
             return (enum status_index)i;
     return STATUS_0;
+}
+
+static const struct {
+    enum breaker_state from, to;
+    const char *reason;
+} breaker_moves[] = {
+#define X(id, from, to, reason) {BREAKER_##from, BREAKER_##to, reason},
+    BREAKER_MOVE_LIST(X)
+#undef X
+};
+
+enum breaker_state breaker_move_from(unsigned move)
+{
+    return move < COUNT_OF(breaker_moves) ? breaker_moves[move].from : BREAKER_STATE_COUNT;
+}
+
+enum breaker_state breaker_move_to(unsigned move)
+{
+    return move < COUNT_OF(breaker_moves) ? breaker_moves[move].to : BREAKER_STATE_COUNT;
+}
+
+const char *breaker_move_reason(unsigned move)
+{
+    return move < COUNT_OF(breaker_moves) ? breaker_moves[move].reason : "?";
 }

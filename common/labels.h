@@ -36,11 +36,11 @@
     X(MALFORMED, OTHER, "any", "malformed")
 
 /* Status codes the server can send; anything else would be counted as 0 and is a bug. */
-#define STATUS_LIST(X)                                                                             \
-    X(0)                                                                                           \
-    X(200) X(201) X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413)     \
-        X(414) X(415) X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) \
-            X(505)
+#define STATUS_LIST(X)                                                                         \
+    X(0)                                                                                       \
+    X(200)                                                                                     \
+    X(201) X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413) X(414) \
+        X(415) X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) X(505)
 
 /* What a request thread is doing. Waiting for the peer is never evidence of a hang. */
 #define STAGE_LIST(X)              \
@@ -132,13 +132,14 @@
 #define ATTEMPT_LIST(X) X(FIRST, "0") X(SECOND, "1") X(THIRD, "2") X(MORE, "3+")
 
 /* Why a compartment, the door or the fence refused. */
-#define REFUSAL_LIST(X)     \
-    X(FULL, "full")         \
-    X(WAITED, "waited")     \
-    X(DEADLINE, "deadline") \
-    X(DATABASE, "database") \
-    X(DRAINING, "draining") \
-    X(ROUTE_QUARANTINED, "route_quarantined")
+#define REFUSAL_LIST(X)                       \
+    X(FULL, "full")                           \
+    X(WAITED, "waited")                       \
+    X(DEADLINE, "deadline")                   \
+    X(DATABASE, "database")                   \
+    X(DRAINING, "draining")                   \
+    X(ROUTE_QUARANTINED, "route_quarantined") \
+    X(CIRCUIT_OPEN, "circuit_open")
 
 #define EVENT_LIST(X)                           \
     X(SUPERVISOR_STARTED, "supervisor_started") \
@@ -167,7 +168,40 @@
     X(FAULT_END, "fault_end")                   \
     X(WORKER_ACCUSED, "worker_accused")         \
     X(ROUTE_QUARANTINED, "route_quarantined")   \
-    X(ROUTE_RELEASED, "route_released")
+    X(ROUTE_RELEASED, "route_released")         \
+    X(BREAKER_OPEN, "breaker_open")             \
+    X(BREAKER_HALF_OPEN, "breaker_half_open")   \
+    X(BREAKER_CLOSED, "breaker_closed")
+
+/* What a worker depends on and has a circuit breaker for. */
+#define DEPENDENCY_LIST(X) X(DB_READ, "db_read") X(DB_WRITE, "db_write")
+
+/* The states of a circuit breaker (common/breaker.h). */
+#define BREAKER_STATE_LIST(X)     \
+    X(CLOSED, "closed")           \
+    X(OPEN, "open")               \
+    X(HALF_OPEN, "half_open")     \
+    X(FORCED_OPEN, "forced_open") \
+    X(DISABLED, "disabled")
+
+/* Every way from one of them to another: from, to, why. */
+#define BREAKER_MOVE_LIST(X)                                 \
+    X(FAILURES, CLOSED, OPEN, "failures")                    \
+    X(SLOW, CLOSED, OPEN, "slow")                            \
+    X(FAST, CLOSED, OPEN, "fast_window")                     \
+    X(CONSECUTIVE, CLOSED, OPEN, "consecutive")              \
+    X(WAITED, OPEN, HALF_OPEN, "waited")                     \
+    X(PROBE_SUCCEEDED, HALF_OPEN, CLOSED, "probe_succeeded") \
+    X(PROBE_FAILED, HALF_OPEN, OPEN, "probe_failed")         \
+    X(PROBE_SLOW, HALF_OPEN, OPEN, "probe_slow")             \
+    X(HELD_CLOSED, CLOSED, FORCED_OPEN, "held")              \
+    X(HELD_OPEN, OPEN, FORCED_OPEN, "held")                  \
+    X(HELD_HALF_OPEN, HALF_OPEN, FORCED_OPEN, "held")        \
+    X(RELEASED, FORCED_OPEN, CLOSED, "released")             \
+    X(ACCUSED_CLOSED, CLOSED, HALF_OPEN, "local_db_fault")   \
+    X(ACCUSED_OPEN, OPEN, HALF_OPEN, "local_db_fault")       \
+    X(EXPIRED_OPEN, OPEN, CLOSED, "expired")                 \
+    X(EXPIRED_HALF_OPEN, HALF_OPEN, CLOSED, "expired")
 
 /* What can be broken on purpose (docs/faults.md). */
 #define FAULT_KIND_LIST(X)    \
@@ -221,6 +255,15 @@ enum event_type { EVENT_LIST(X) EVENT_COUNT };
 #define X(id, name) FAULT_##id,
 enum fault_kind { FAULT_KIND_LIST(X) FAULT_KIND_COUNT };
 #undef X
+#define X(id, name) DEPENDENCY_##id,
+enum dependency { DEPENDENCY_LIST(X) DEPENDENCY_COUNT };
+#undef X
+#define X(id, name) BREAKER_##id,
+enum breaker_state { BREAKER_STATE_LIST(X) BREAKER_STATE_COUNT };
+#undef X
+#define X(id, from, to, reason) MOVE_##id,
+enum breaker_move { BREAKER_MOVE_LIST(X) BREAKER_MOVE_COUNT };
+#undef X
 
 /* Names; "?" for a number that is none of the list (it may come from a corrupt page). */
 const char *class_name(unsigned value);
@@ -235,6 +278,13 @@ const char *attempt_name(unsigned value);
 const char *refusal_name(unsigned value);
 const char *event_name(unsigned value);
 const char *fault_kind_name(unsigned value);
+const char *dependency_name(unsigned value);
+const char *breaker_state_name(unsigned value);
+
+/* A breaker's move: between which states (BREAKER_STATE_COUNT when it is none), and why. */
+enum breaker_state breaker_move_from(unsigned move);
+enum breaker_state breaker_move_to(unsigned move);
+const char *breaker_move_reason(unsigned move);
 
 /* An endpoint's method, route template and class. */
 const char *endpoint_method(unsigned endpoint);

@@ -189,6 +189,10 @@ int config_check(const struct config *config, char *error, size_t error_size)
                  (unsigned long long)config->worker_threads);
         return -1;
     }
+    if (config->breaker_window_s > 0 &&
+        check_order("breaker.fast_window", config->breaker_fast_window_s, "breaker.window",
+                    config->breaker_window_s, error, error_size) < 0)
+        return -1;
     if (check_order("wal.soft", config->wal_soft_mib, "wal.hard", config->wal_hard_mib, error,
                     error_size) < 0)
         return -1;

@@ -70,6 +70,8 @@ static const struct {
     [DIMENSION_RESTART_REASON] = {SIZE_RESTART_REASON, "reason", restart_reason_name},
     [DIMENSION_DEATH] = {SIZE_DEATH, "class", death_name},
     [DIMENSION_FAULT_KIND] = {SIZE_FAULT_KIND, "kind", fault_kind_name},
+    [DIMENSION_DEPENDENCY] = {SIZE_DEPENDENCY, "dep", dependency_name},
+    [DIMENSION_BREAKER_MOVE] = {SIZE_BREAKER_MOVE, NULL, NULL},
 };
 
 size_t dimension_size(enum dimension dimension)
@@ -88,6 +90,10 @@ int dimension_label(enum dimension dimension, unsigned value, char *out, size_t 
                         endpoint_route(value));
     case DIMENSION_STATUS:
         return snprintf(out, size, "code=\"%u\"", status_code(value));
+    case DIMENSION_BREAKER_MOVE:
+        return snprintf(out, size, "from=\"%s\",to=\"%s\",reason=\"%s\"",
+                        breaker_state_name(breaker_move_from(value)),
+                        breaker_state_name(breaker_move_to(value)), breaker_move_reason(value));
     case DIMENSION_SLOT:
         return snprintf(out, size, "slot=\"%u\"", value);
     default:

@@ -38,6 +38,8 @@ enum dimension {
     DIMENSION_RESTART_REASON,
     DIMENSION_DEATH,
     DIMENSION_FAULT_KIND,
+    DIMENSION_DEPENDENCY,
+    DIMENSION_BREAKER_MOVE, /* three labels: from, to, reason */
 };
 
 #define SIZE_NONE           1
@@ -54,6 +56,8 @@ enum dimension {
 #define SIZE_RESTART_REASON RESTART_REASON_COUNT
 #define SIZE_DEATH          DEATH_COUNT
 #define SIZE_FAULT_KIND     FAULT_KIND_COUNT
+#define SIZE_DEPENDENCY     DEPENDENCY_COUNT
+#define SIZE_BREAKER_MOVE   BREAKER_MOVE_COUNT
 
 #define SLOT_COUNTER(id, name, d1, d2, spread, help) _Atomic uint64_t id[SIZE_##d1][SIZE_##d2];
 #define SLOT_GAUGE(id, name, d1, spread, help)       _Atomic int64_t id[SIZE_##d1];

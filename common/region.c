@@ -33,6 +33,7 @@ _Static_assert(sizeof(struct config) % 8 == 0, "config is whole words");
 _Static_assert(sizeof(struct fault_table) % 8 == 0, "the fault table is whole words");
 _Static_assert(FAULT_SLOTS_MAX == SLOTS_MAX, "a fault can name every slot");
 _Static_assert(sizeof(struct backup_report) % 8 == 0, "a backup's report is whole words");
+_Static_assert(sizeof(struct breaker_public) % 8 == 0, "a breaker is whole words");
 _Static_assert(sizeof(_Atomic uint64_t) == 8, "an atomic counter is one word");
 
 #define QUICK_TRIES   20

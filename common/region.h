@@ -21,13 +21,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/breaker.h"
 #include "common/config.h"
 #include "common/fault_table.h"
 #include "common/labels.h"
 #include "common/metrics.h"
 
 #define REGION_MAGIC  UINT64_C(0x3164616568686b62) /* "bkhhead1" */
-#define REGION_LAYOUT 2u
+#define REGION_LAYOUT 3u
 #define REGION_PAGE   4096
 
 /* Slots: the workers' first, then one for each helper. */
@@ -156,6 +157,7 @@ struct board_words {
     _Atomic uint64_t db_epoch;              /* changes when every handle must be opened anew */
     _Atomic uint64_t backup_request;        /* number of the newest one; 0 none */
     _Atomic uint32_t order[SLOTS_MAX];      /* enum slot_order */
+    _Atomic uint32_t last_death[SLOTS_MAX]; /* enum death_class of the process before this one */
     _Atomic uint64_t route[ENDPOINT_COUNT]; /* route_word(); 0: open */
     _Atomic uint64_t route_until_ns[ENDPOINT_COUNT]; /* when a shut route gets its trial */
 };
@@ -255,6 +257,12 @@ struct outbox_event {
     char text[TEXT_MAX];
 };
 
+/* A circuit breaker of a worker; the next process in the slot goes on with it. */
+struct breaker_part {
+    struct change change;
+    _Alignas(64) struct breaker_public breaker;
+};
+
 enum gate_stage { GATE_NONE, GATE_WAITING, GATE_HOLDING, GATE_IN_COMMIT };
 
 struct slot {
@@ -273,6 +281,7 @@ struct slot {
     _Atomic uint64_t outbox_head;                 /* events ever put in */
     struct outbox_event outbox[OUTBOX_SIZE];
     struct fault_mark fault_mark[FAULTS_MAX]; /* which faults have struck here; outlives a crash */
+    struct breaker_part breaker[DEPENDENCY_COUNT];
     struct thread_cell cell[CELLS_MAX];
     struct slot_metrics metrics;
 };

@@ -51,6 +51,40 @@ static void put_threads(struct json_out *json, const struct slot *slot, uint64_t
     json_object_end(json);
 }
 
+static void put_breaker(struct json_out *json, const struct breaker_part *part, uint64_t now_ns)
+{
+    struct breaker_public shown;
+    if (!change_try(&part->change, &shown, &part->breaker, sizeof shown)) {
+        json_none(json); /* its process died while it wrote */
+        return;
+    }
+    bool waits = shown.state == BREAKER_OPEN && shown.until_ns > now_ns;
+    json_object_begin(json);
+    json_key_string(json, "state", breaker_state_name(shown.state));
+    put_time(json, "since", shown.since_wall_us);
+    json_key_uint(json, "calls", shown.calls);
+    json_key_uint(json, "failed", shown.failed);
+    json_key_uint(json, "slow", shown.slow);
+    json_key_uint(json, "running", shown.running);
+    json_key(json, "next_probe_ms");
+    if (waits)
+        json_uint(json, (shown.until_ns - now_ns) / NS_PER_MS);
+    else
+        json_none(json);
+    json_object_end(json);
+}
+
+static void put_breakers(struct json_out *json, const struct slot *slot, uint64_t now_ns)
+{
+    json_key(json, "breakers");
+    json_object_begin(json);
+    for (unsigned i = 0; i < DEPENDENCY_COUNT; i++) {
+        json_key(json, dependency_name(i));
+        put_breaker(json, &slot->breaker[i], now_ns);
+    }
+    json_object_end(json);
+}
+
 /* What the process in a slot says of itself; only of a live one is it true. */
 static void put_live(struct json_out *json, const struct region *region, unsigned index,
                      const struct config *config)
@@ -63,6 +97,7 @@ static void put_live(struct json_out *json, const struct region *region, unsigne
         return;
     json_key_uint(json, "open_requests", atomic_load(&slot->open_requests));
     put_threads(json, slot, config->worker_threads);
+    put_breakers(json, slot, clock_now_ns());
 }
 
 /* The class of the last death means something once there was one. */

@@ -14,7 +14,7 @@
 #include "common/region.h"
 
 /* Enough for state_json of a full fleet. */
-#define STATE_JSON_SIZE (64 * 1024)
+#define STATE_JSON_SIZE (128 * 1024)
 
 /* Most events one events_json gives, and a buffer enough for them. */
 #define EVENTS_PAGE      256

@@ -22,6 +22,20 @@ static void count(struct blame_counts *counts, const struct slot_metrics *number
         counts->calls[DB_OP_OPEN] += counts->failed[DB_OP_OPEN][c];
 }
 
+/* One that is being written to, or says what cannot be, is taken for closed. */
+static void look_at_breakers(struct blame_breaker breaker[DEPENDENCY_COUNT],
+                             const struct slot *slot)
+{
+    for (unsigned d = 0; d < DEPENDENCY_COUNT; d++) {
+        struct breaker_public shown = {0};
+        const struct breaker_part *part = &slot->breaker[d];
+        if (!change_try(&part->change, &shown, &part->breaker, sizeof shown))
+            shown.state = BREAKER_CLOSED;
+        breaker[d].open = shown.state == BREAKER_OPEN || shown.state == BREAKER_HALF_OPEN;
+        breaker[d].probe_failed = shown.failed_probes > 0;
+    }
+}
+
 void accuse_step(struct supervisor *supervisor, uint64_t now_ns)
 {
     static struct blame_sight sight[WORKER_SLOTS_MAX]; /* too large for the stack */
@@ -38,6 +52,7 @@ void accuse_step(struct supervisor *supervisor, uint64_t now_ns)
         sight[i].serves = record->state == SLOT_READY || record->state == SLOT_DEGRADED;
         sight[i].generation = record->generation;
         count(&sight[i].counts, &region_slot(supervisor->region, i)->metrics);
+        look_at_breakers(sight[i].breaker, region_slot(supervisor->region, i));
     }
     int accused = blame_judge(&supervisor->blame, &question, now_ns, evidence, sizeof evidence);
     if (accused < 0)

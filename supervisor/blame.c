@@ -85,8 +85,19 @@ static bool is_credible(const struct blame_counts *then, const struct blame_coun
     return true;
 }
 
+static void take_breakers(struct blame_past *past, const struct blame_sight *sight, bool late)
+{
+    bool begins = late || !sight->serves || sight->generation != past->generation;
+    for (unsigned d = 0; d < DEPENDENCY_COUNT; d++) {
+        if (begins || !sight->breaker[d].open)
+            past->open[d] = 0;
+        past->open[d] += sight->serves && sight->breaker[d].open;
+    }
+}
+
 static void take_sample(struct blame_past *past, const struct blame_sight *sight, bool late)
 {
+    take_breakers(past, sight, late);
     if (late || !sight->serves || sight->generation != past->generation ||
         (past->filled && !is_credible(sample(past, 0), &sight->counts)))
         past->filled = 0;
@@ -103,6 +114,9 @@ static int failing_op(const struct blame_past *past)
 {
     if (past->filled < RING)
         return -1;
+    for (unsigned d = 0; d < DEPENDENCY_COUNT; d++)
+        if (past->open[d] > 0)
+            return -1;
     for (int op = ALL_OPS; op >= 0; op--) {
         struct share share = share_of(past, (unsigned)op);
         if (share.calls >= ENOUGH_CALLS && share.failed * 2 >= share.calls)
@@ -157,6 +171,45 @@ static void describe(const struct share *share, unsigned op, unsigned others, ch
         snprintf(out + used, size - used, "; the sentinel sees no fault");
 }
 
+/* The dependency whose breaker is open in this worker, long enough and in nobody else; -1 none.
+ * The first of BLAME_BREAKER_SECONDS + 1 samples begins the time. */
+static int open_breaker(const struct blame *blame, const struct blame_question *question,
+                        unsigned accused)
+{
+    for (unsigned d = 0; d < DEPENDENCY_COUNT; d++) {
+        bool alone = blame->past[accused].open[d] > BLAME_BREAKER_SECONDS &&
+                     question->sight[accused].breaker[d].probe_failed;
+        for (unsigned i = 0; i < question->slots && alone; i++)
+            alone = i == accused || blame->past[i].open[d] == 0;
+        if (alone)
+            return (int)d;
+    }
+    return -1;
+}
+
+/* Why this worker is to blame; false: it is not. */
+static bool is_to_blame(const struct blame *blame, const struct blame_question *question,
+                        unsigned accused, char *evidence, size_t evidence_size)
+{
+    unsigned others;
+    int op = failing_op(&blame->past[accused]);
+    if (op >= 0 && others_are_fine(blame, question->slots, accused, (unsigned)op, &others)) {
+        struct share share = share_of(&blame->past[accused], (unsigned)op);
+        describe(&share, (unsigned)op, others, evidence, evidence_size);
+        return true;
+    }
+    int dependency = open_breaker(blame, question, accused);
+    if (dependency < 0 || !others_are_fine(blame, question->slots, accused, ALL_OPS, &others))
+        return false;
+    snprintf(
+        evidence, evidence_size,
+        "its circuit breaker of %s has been open for %d s and a probe failed; the sentinel and "
+        "%u other%s see no fault",
+        dependency_name((unsigned)dependency), BLAME_BREAKER_SECONDS, others,
+        others == 1 ? "" : "s");
+    return true;
+}
+
 int blame_judge(struct blame *blame, const struct blame_question *question, uint64_t now_ns,
                 char *evidence, size_t evidence_size)
 {
@@ -168,13 +221,10 @@ int blame_judge(struct blame *blame, const struct blame_question *question, uint
         accused_lately(blame, now_ns) >= (question->workers + 1) / 2)
         return -1;
     for (unsigned i = 0; i < question->slots; i++) {
-        unsigned others;
-        int op = failing_op(&blame->past[i]);
-        if (op < 0 || !others_are_fine(blame, question->slots, i, (unsigned)op, &others))
+        if (!is_to_blame(blame, question, i, evidence, evidence_size))
             continue;
-        struct share share = share_of(&blame->past[i], (unsigned)op);
-        describe(&share, (unsigned)op, others, evidence, evidence_size);
         blame->past[i].filled = 0;
+        memset(blame->past[i].open, 0, sizeof blame->past[i].open);
         blame->accused_ns[blame->accusations++ % WORKER_SLOTS_MAX] = now_ns;
         return (int)i;
     }

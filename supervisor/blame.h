@@ -8,6 +8,10 @@
  * found the database up for as long and the other workers' calls succeed. Calls are judged together
  * and by operation: a worker whose every COMMIT fails is broken, however many reads go well.
  *
+ * A worker whose circuit breaker is open is not judged by its calls: those that failed would be the
+ * last it was allowed to make, however soon the fault was over. The breaker is the evidence then:
+ * open for BLAME_BREAKER_SECONDS, a probe has failed meanwhile, and nobody else's is open.
+ *
  * The counters were written by the accused: one that fell or leapt is no evidence.
  */
 #ifndef BULKHEAD_BLAME_H
@@ -20,8 +24,9 @@
 #include "common/labels.h"
 #include "common/metrics.h"
 
-#define BLAME_SECONDS   5
-#define BLAME_SAMPLE_NS UINT64_C(1000000000)
+#define BLAME_SECONDS         5
+#define BLAME_BREAKER_SECONDS 10
+#define BLAME_SAMPLE_NS       UINT64_C(1000000000)
 
 /* Running totals of one worker. */
 struct blame_counts {
@@ -29,16 +34,24 @@ struct blame_counts {
     uint64_t failed[DB_OP_COUNT][DB_CODE_COUNT];
 };
 
+/* One of its circuit breakers. */
+struct blame_breaker {
+    bool open;         /* or half-open, on evidence of its own */
+    bool probe_failed; /* since it opened */
+};
+
 /* One worker as it is now. */
 struct blame_sight {
     bool serves;         /* READY or DEGRADED */
     uint32_t generation; /* another process in the slot starts without a past */
     struct blame_counts counts;
+    struct blame_breaker breaker[DEPENDENCY_COUNT];
 };
 
 struct blame_past {
     struct blame_counts ring[BLAME_SECONDS + 1]; /* the newest is at next - 1 */
     unsigned next, filled;
+    unsigned open[DEPENDENCY_COUNT]; /* samples in a row in which a breaker was open */
     uint32_t generation;
 };
 

@@ -73,6 +73,8 @@ static void spawn(struct supervisor *supervisor, struct slot_record *record)
     record->drain_ns = supervisor->config.drain_timeout_s * NS_PER_S;
     record->has_faults = supervisor->config.faults_enabled;
     atomic_store(&supervisor->region->board.words.order[record->index], ORDER_RUN);
+    atomic_store(&supervisor->region->board.words.last_death[record->index],
+                 (uint32_t)record->last_death);
     int error = spawn_child(supervisor, record);
     if (error) { /* buried like any other failure to start */
         record->exited = true;

@@ -11,9 +11,10 @@
 
 #define HOLD_NS (250 * NS_PER_MS) /* no operation begins later than this after the gate */
 
-void committer_init(struct committer *committer, const struct database *database)
+void committer_init(struct committer *committer, const struct database *database,
+                    struct circuit *circuit)
 {
-    *committer = (struct committer){.database = database};
+    *committer = (struct committer){.database = database, .circuit = circuit};
     pool_init(&committer->writer, database, DB_WRITER, 1);
     pthread_mutex_init(&committer->mutex, NULL);
     TAILQ_INIT(&committer->queue);
@@ -38,6 +39,7 @@ void turn_answer(struct turn *turn, struct operation *operation, enum store_resu
         write_operation_forget(operation->write);
     operation->result = result;
     operation->error = error;
+    operation->excused = turn->owner_died && error == DB_CODE_BUSY;
     TAILQ_INSERT_TAIL(&turn->answers, operation, link);
 }
 
@@ -51,6 +53,7 @@ struct operation *turn_claim(struct turn *turn)
         TAILQ_REMOVE(&committer->queue, operation, link);
         CHECK(move_state(operation, OPERATION_QUEUED, OPERATION_CLAIMED));
         operation->claimed_ns = now_ns;
+        circuit_begin(committer->circuit, operation->permit);
         if (now_ns < operation->deadline_ns)
             break;
         turn_answer(turn, operation, STORE_DEADLINE, DB_CODE_OK);
@@ -106,6 +109,7 @@ static void take_gate(struct turn *turn)
         turn_refuse_queue(turn, STORE_UNAVAILABLE, DB_CODE_OTHER);
         return;
     }
+    turn->owner_died = taken == 1;
     if (taken == 1)
         counter_increment(&numbers->gate_owner_died[0][0]);
     turn->hold_end_ns = now_ns + HOLD_NS;
@@ -153,9 +157,10 @@ static void wait_for_change(struct committer *committer, struct operation *own, 
 }
 
 enum store_result commit_write(struct committer *committer, struct write *write,
-                               uint64_t deadline_ns, struct store_cost *cost)
+                               struct breaker_permit permit, uint64_t deadline_ns,
+                               struct store_cost *cost)
 {
-    struct operation own = {.write = write, .deadline_ns = deadline_ns};
+    struct operation own = {.write = write, .permit = permit, .deadline_ns = deadline_ns};
     uint64_t start_ns = clock_now_ns();
     bool late = false;
     liveness_stage(STAGE_QUEUE);
@@ -186,5 +191,6 @@ enum store_result commit_write(struct committer *committer, struct write *write,
     cost->queue_us += (claimed_ns - start_ns) / NS_PER_US;
     cost->db_us += (end_ns - claimed_ns) / NS_PER_US;
     cost->error = own.error;
+    cost->excused = own.excused;
     return own.result;
 }

@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
+#include "worker/circuit.h"
 #include "worker/pool.h"
 
 struct operation;
@@ -28,17 +29,21 @@ TAILQ_HEAD(operations, operation);
 
 struct committer {
     const struct database *database;
+    struct circuit *circuit;
     struct pool writer; /* of one connection */
     pthread_mutex_t mutex;
     struct operations queue;
     bool led; /* some thread has the leadership */
 };
 
-void committer_init(struct committer *committer, const struct database *database);
+void committer_init(struct committer *committer, const struct database *database,
+                    struct circuit *circuit);
 
-/* Queue the write, see it committed, say what became of it. A permit is the caller's business.
- * Sets cost->queue_us (until it was claimed), db_us and error. */
+/* Queue the write, see it committed, say what became of it. Permits are the caller's business; the
+ * circuit's is told when the operation is claimed: until then it waited for others.
+ * Sets cost->queue_us (until it was claimed), db_us, error and excused. */
 enum store_result commit_write(struct committer *committer, struct write *write,
-                               uint64_t deadline_ns, struct store_cost *cost);
+                               struct breaker_permit permit, uint64_t deadline_ns,
+                               struct store_cost *cost);
 
 #endif

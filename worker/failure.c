@@ -15,6 +15,10 @@ static const struct {
                           false},
     [STORE_FULL_COMPARTMENT] = {PROBLEM_BULKHEAD_FULL, NULL, false},
     [STORE_DEADLINE] = {PROBLEM_DEADLINE_EXCEEDED, NULL, false},
+    [STORE_CIRCUIT_OPEN] = {PROBLEM_CIRCUIT_OPEN,
+                            "The database failed too often here lately, so it was not asked; "
+                            "nothing was changed.",
+                            true},
     [STORE_UNAVAILABLE] = {PROBLEM_DATABASE_UNAVAILABLE,
                            "The database cannot be used now; nothing was changed.", true},
     [STORE_DISK_FULL] = {PROBLEM_STORAGE_FULL, "There is no room for writes; nothing was changed.",
@@ -57,6 +61,8 @@ void failure_of_store(struct exchange *exchange, enum store_result result)
         failure_deadline(exchange, exchange->cost.db_us > 0 ? STAGE_DB : STAGE_QUEUE);
     } else {
         exchange->db_refused = failures[result].by_database;
+        if (result == STORE_CIRCUIT_OPEN)
+            exchange->retry_floor_ms = exchange->cost.retry_ms;
         response_problem(exchange, failures[result].problem, failures[result].detail);
     }
 }

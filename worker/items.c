@@ -24,6 +24,8 @@ static void add_cost(struct exchange *exchange, const struct store_cost *cost)
     exchange->cost.db_us += cost->db_us;
     if (cost->error != DB_CODE_OK)
         exchange->cost.error = cost->error;
+    exchange->cost.dependency = cost->dependency;
+    exchange->cost.retry_ms = cost->retry_ms;
 }
 
 /* ---- reading ----------------------------------------------------------------------------- */

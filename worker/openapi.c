@@ -76,7 +76,7 @@
     "Problem": {"type": "object", "required": ["type", "title", "status", "instance"], "properties": { \
       "type": {"type": "string", "description": "/problems/ and a name"}, "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}, \
       "instance": {"type": "string", "description": "The request's id"}, "traceparent": {"type": "string"}, "retry_after_ms": {"type": "integer"}, \
-      "reason": {"const": "db_unavailable"}, \
+      "reason": {"const": "db_unavailable"}, "dependency": {"enum": ["db_read", "db_write"]}, \
       "errors": {"type": "array", "items": {"type": "object", "required": ["field", "problem"], "properties": {"field": {"type": "string"}, "problem": {"type": "string"}}}}}}
 
 #define COMPONENTS "components": { \

@@ -32,6 +32,7 @@
     X(LOCKED, 503, "locked", "Database is locked")                                            \
     X(BULKHEAD_FULL, 503, "bulkhead-full", "Too many requests of this kind at once")          \
     X(ROUTE_QUARANTINED, 503, "route-quarantined", "Route is quarantined")                    \
+    X(CIRCUIT_OPEN, 503, "circuit-open", "Circuit breaker is open")                           \
     X(WRITE_OUTCOME_UNKNOWN, 503, "write-outcome-unknown", "Outcome of the write is unknown") \
     X(DEADLINE_EXCEEDED, 504, "deadline-exceeded", "Deadline exceeded")                       \
     X(VERSION_NOT_SUPPORTED, 505, "http-version-not-supported", "HTTP version not supported") \

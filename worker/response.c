@@ -111,9 +111,12 @@ static void problem_end(struct json_out *json, struct exchange *exchange, enum p
     struct response *response = &exchange->response;
     unsigned status = problems[problem].status;
     if (status == 503) {
-        /* Spread over two seconds, so that all who were refused do not come back at once. */
+        /* Spread over two seconds, so that all who were refused do not come back at once. A
+         * breaker says itself when it is of use. */
+        unsigned least_ms = problem == PROBLEM_CIRCUIT_OPEN ? 1 : 1000;
+        unsigned spread_ms = problem == PROBLEM_CIRCUIT_OPEN ? 1000 : 2001;
         response->retry_after_ms =
-            exchange->retry_floor_ms + 1000 + (unsigned)(exchange_random(exchange) % 2001);
+            exchange->retry_floor_ms + least_ms + (unsigned)(exchange_random(exchange) % spread_ms);
         json_key_uint(json, "retry_after_ms", response->retry_after_ms);
     }
     json_object_end(json);
@@ -145,6 +148,8 @@ void response_problem(struct exchange *exchange, enum problem problem, const cha
     problem_head(&json, exchange, problem, detail);
     if (problem == PROBLEM_DATABASE_UNAVAILABLE)
         json_key_string(&json, "reason", "db_unavailable");
+    if (problem == PROBLEM_CIRCUIT_OPEN)
+        json_key_string(&json, "dependency", dependency_name(exchange->cost.dependency));
     problem_end(&json, exchange, problem);
 }
 

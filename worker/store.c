@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/db/fault_vfs.h"
+#include "worker/circuit.h"
 #include "worker/commit.h"
 #include "worker/liveness.h"
 #include "worker/page.h"
@@ -48,6 +49,7 @@ static struct {
     struct readers items, accounts;
     struct permits write_permits;
     struct committer committer;
+    struct circuit circuit[DEPENDENCY_COUNT];
 } store;
 
 /* One read under way. */
@@ -56,6 +58,8 @@ struct reading {
     struct connection *connection;
     sqlite3_stmt *statement;
     struct store_cost *cost;
+    struct breaker_permit permit; /* only of items */
+    enum breaker_result verdict;
     uint64_t deadline_ns, start_ns;
     bool failed;
 };
@@ -82,7 +86,9 @@ int store_start(struct child *child)
     pool_init(&store.accounts.pool, &store.database, DB_READER, ACCOUNT_READERS);
     permits_init(&store.write_permits, numbers, CLASS_WRITE, true, (unsigned)config->bulkhead_write,
                  WAITING_MOST, WRITE_WAIT_NS);
-    committer_init(&store.committer, &store.database);
+    for (unsigned i = 0; i < DEPENDENCY_COUNT; i++)
+        circuit_init(&store.circuit[i], child, i);
+    committer_init(&store.committer, &store.database, &store.circuit[DEPENDENCY_DB_WRITE]);
     store_tick();
     return 0;
 }
@@ -90,6 +96,8 @@ int store_start(struct child *child)
 void store_tick(void)
 {
     uint64_t epoch = database_epoch(&store.database);
+    for (unsigned i = 0; i < DEPENDENCY_COUNT; i++)
+        circuit_tick(&store.circuit[i]);
     bool closed = pool_tick(&store.items.pool, epoch);
     closed &= pool_tick(&store.accounts.pool, epoch);
     closed &= pool_tick(&store.committer.writer, epoch);
@@ -105,6 +113,17 @@ void store_stop(void)
     pool_close(&store.committer.writer);
 }
 
+/* The board refuses: nobody is asked. */
+static enum store_result fenced(enum db_role role, enum request_class class,
+                                enum store_result fence, struct store_cost *cost)
+{
+    cost->error = DB_CODE_UNAVAILABLE;
+    counter_increment(&store.database.metrics->refused[class][REFUSAL_DATABASE]);
+    database_count_error(&store.database, role == DB_READER ? DB_OP_READ : DB_OP_WRITE,
+                         DB_CODE_UNAVAILABLE);
+    return fence;
+}
+
 /* The fence, then a permit. STORE_OK: a permit was taken. */
 static enum store_result enter(struct permits *permits, enum db_role role, enum request_class class,
                                uint64_t deadline_ns, struct store_cost *cost)
@@ -114,13 +133,8 @@ static enum store_result enter(struct permits *permits, enum db_role role, enum 
     if (start_ns >= deadline_ns)
         return STORE_DEADLINE;
     enum store_result fence = database_fence(&store.database, role);
-    if (fence != STORE_OK) {
-        cost->error = DB_CODE_UNAVAILABLE;
-        counter_increment(&store.database.metrics->refused[class][REFUSAL_DATABASE]);
-        database_count_error(&store.database, role == DB_READER ? DB_OP_READ : DB_OP_WRITE,
-                             DB_CODE_UNAVAILABLE);
-        return fence;
-    }
+    if (fence != STORE_OK)
+        return fenced(role, class, fence, cost);
     liveness_stage_at(STAGE_QUEUE, start_ns);
     enum permit_result permit = permits_take(permits, deadline_ns);
     cost->queue_us = (clock_now_ns() - start_ns) / NS_PER_US;
@@ -130,7 +144,34 @@ static enum store_result enter(struct permits *permits, enum db_role role, enum 
     return permit == PERMIT_DEADLINE ? STORE_DEADLINE : STORE_FULL_COMPARTMENT;
 }
 
+/* The breaker, last before the database. STORE_OK: circuit_leave is owed. */
+static enum store_result ask_breaker(enum dependency dependency, struct breaker_permit *permit,
+                                     struct store_cost *cost)
+{
+    bool reads = dependency == DEPENDENCY_DB_READ;
+    enum db_role role = reads ? DB_READER : DB_WRITER;
+    enum request_class class = reads ? CLASS_READ : CLASS_WRITE;
+    if (circuit_enter(&store.circuit[dependency], permit, &cost->retry_ms))
+        return STORE_OK;
+    enum store_result fence = database_fence(&store.database, role);
+    if (fence != STORE_OK) /* since we looked */
+        return fenced(role, class, fence, cost);
+    cost->dependency = dependency;
+    counter_increment(&store.database.metrics->refused[class][REFUSAL_CIRCUIT_OPEN]);
+    return STORE_CIRCUIT_OPEN;
+}
+
 /* ---- reads -------------------------------------------------------------------------------- */
+
+/* Whether an interrupted read had a fair share of a read's time. Else its client would not wait, or
+ * it had waited long elsewhere: no word against the database. */
+static bool was_given_time(const struct reading *reading)
+{
+    uint64_t fair_ns = store.database.child->config.deadline_read_ms * NS_PER_MS / 2;
+    if (fair_ns > BREAKER_SLOW_NS)
+        fair_ns = BREAKER_SLOW_NS;
+    return clock_now_ns() - reading->start_ns >= fair_ns;
+}
 
 /* A read's failure: what it means, and whether the connection survives it. */
 static enum store_result reading_failed(struct reading *reading, enum db_code code)
@@ -138,9 +179,23 @@ static enum store_result reading_failed(struct reading *reading, enum db_code co
     bool same_epoch = reading->connection->epoch == database_epoch(&store.database);
     reading->failed = failure_is_lasting(code);
     reading->cost->error = code;
+    reading->verdict = circuit_result_of(code);
+    if (code == DB_CODE_INTERRUPT && !(same_epoch && was_given_time(reading)))
+        reading->verdict = BREAKER_IGNORED;
     database_count_error(&store.database, DB_OP_READ, code);
     /* Also interrupted when the files are about to change. */
     return code == DB_CODE_INTERRUPT && same_epoch ? STORE_DEADLINE : STORE_UNAVAILABLE;
+}
+
+static bool has_breaker(const struct reading *reading)
+{
+    return reading->readers == &store.items;
+}
+
+static void leave_breaker(const struct reading *reading)
+{
+    if (has_breaker(reading))
+        circuit_leave(&store.circuit[DEPENDENCY_DB_READ], reading->permit, reading->verdict);
 }
 
 static void reading_end(struct reading *reading)
@@ -149,6 +204,7 @@ static void reading_end(struct reading *reading)
     if (reading->failed)
         connection_close(reading->connection);
     pool_give(&reading->readers->pool, reading->connection);
+    leave_breaker(reading);
     permits_give(&reading->readers->permits);
     uint64_t now_ns = clock_now_ns();
     reading->cost->db_us = (now_ns - reading->start_ns) / NS_PER_US;
@@ -165,10 +221,21 @@ static enum store_result reading_begin(struct reading *reading, enum statement w
               reading->deadline_ns, reading->cost);
     if (result != STORE_OK)
         return result;
+    if (has_breaker(reading))
+        result = ask_breaker(DEPENDENCY_DB_READ, &reading->permit, reading->cost);
+    if (result != STORE_OK) {
+        permits_give(&readers->permits);
+        liveness_stage(STAGE_HANDLE);
+        return result;
+    }
     reading->start_ns = clock_now_ns();
     liveness_stage_at(STAGE_DB, reading->start_ns);
+    if (has_breaker(reading))
+        circuit_begin(&store.circuit[DEPENDENCY_DB_READ], reading->permit);
     result = pool_take(&readers->pool, &reading->connection, &reading->cost->error);
     if (result != STORE_OK) {
+        reading->verdict = circuit_result_of(reading->cost->error);
+        leave_breaker(reading);
         permits_give(&readers->permits);
         reading->cost->db_us = (clock_now_ns() - reading->start_ns) / NS_PER_US;
         liveness_stage(STAGE_HANDLE);
@@ -345,8 +412,18 @@ enum store_result store_list(int64_t user_id, const char *before_id, unsigned li
 
 /* ---- writes ------------------------------------------------------------------------------- */
 
+/* What a write says of the database: nothing when it never got there, or met our own limits. */
+static enum breaker_result verdict_of(enum store_result result, const struct store_cost *cost)
+{
+    if (cost->excused || result == STORE_WAL_FULL ||
+        (result == STORE_DEADLINE && cost->error == DB_CODE_OK))
+        return BREAKER_IGNORED;
+    return circuit_result_of(cost->error);
+}
+
 enum store_result store_write(struct write *write, uint64_t deadline_ns, struct store_cost *cost)
 {
+    struct breaker_permit permit;
     write->status = 0;
     write->answer = NULL;
     write->answer_length = 0;
@@ -355,7 +432,14 @@ enum store_result store_write(struct write *write, uint64_t deadline_ns, struct 
         enter(&store.write_permits, DB_WRITER, CLASS_WRITE, deadline_ns, cost);
     if (result != STORE_OK)
         return result;
-    result = commit_write(&store.committer, write, deadline_ns, cost);
+    result = ask_breaker(DEPENDENCY_DB_WRITE, &permit, cost);
+    if (result != STORE_OK) {
+        permits_give(&store.write_permits);
+        liveness_stage(STAGE_HANDLE);
+        return result;
+    }
+    result = commit_write(&store.committer, write, permit, deadline_ns, cost);
+    circuit_leave(&store.circuit[DEPENDENCY_DB_WRITE], permit, verdict_of(result, cost));
     permits_give(&store.write_permits);
     if (cost->error == DB_CODE_UNAVAILABLE) {
         counter_increment(&store.database.metrics->refused[CLASS_WRITE][REFUSAL_DATABASE]);

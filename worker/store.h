@@ -30,6 +30,7 @@ enum store_result {
     STORE_KEY_REUSED,       /* the idempotency key belongs to another request: 422 */
     STORE_FULL_COMPARTMENT, /* no permit, nothing done: 503 bulkhead-full */
     STORE_DEADLINE,         /* time is up, nothing done: 504 */
+    STORE_CIRCUIT_OPEN,     /* it failed here lately, so it was not asked: 503 circuit-open */
     STORE_UNAVAILABLE,      /* fenced or failing, nothing done: 503 database-unavailable */
     STORE_DISK_FULL,        /* nothing done: 503 storage-full */
     STORE_WAL_FULL,         /* the log is at its ceiling, nothing done: 503 wal-full */
@@ -78,6 +79,9 @@ struct store_cost {
     uint64_t db_us;
     enum db_code error; /* DB_CODE_OK when the database did not fail; DB_CODE_UNAVAILABLE when the
                            fence refused without asking it */
+    bool excused;       /* the failure speaks against nobody: a lock a dead process left */
+    enum dependency dependency; /* STORE_CIRCUIT_OPEN: of what, … */
+    unsigned retry_ms;          /* … and when it is tried again */
 };
 
 /* Before the first call: opens nothing yet, remembers where things are. `child` must outlive the
@@ -109,7 +113,7 @@ enum store_result store_write(struct write *write, uint64_t deadline_ns, struct 
 size_t item_json(const struct item *item, bool with_body, char *out, size_t size);
 
 /* Every 100 ms, from the worker's main loop: closes idle connections that the supervisor's epoch
- * has left behind and tells it (slot->epoch_closed) when none is left. */
+ * has left behind and tells it (slot->epoch_closed) when none is left; tends the breakers. */
 void store_tick(void);
 
 /* Close every connection (drain is over; no call is under way). */

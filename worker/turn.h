@@ -15,9 +15,11 @@ enum operation_state { OPERATION_QUEUED, OPERATION_CLAIMED, OPERATION_DONE, OPER
 struct operation {
     _Atomic uint32_t state; /* enum operation_state */
     struct write *write;
+    struct breaker_permit permit;
     uint64_t deadline_ns, claimed_ns;
     enum store_result result;
     enum db_code error;
+    bool excused; /* store_cost */
     pthread_cond_t changed;
     TAILQ_ENTRY(operation) link; /* in the queue, then in the leader's batch or answers */
 };
@@ -29,6 +31,7 @@ struct turn {
     struct connection *connection;
     uint64_t deadline_ns;      /* the leader's own */
     uint64_t hold_end_ns;      /* no operation begins after it */
+    bool owner_died;           /* with the gate: its file locks may outlive it by some ms */
     struct operations answers; /* told to their owners when the gate is free again */
 };
 

@@ -170,6 +170,51 @@ static void counters_that_cannot_be_true_are_no_evidence(void **unused)
         assert_int_equal(second((struct rate[4]){F(100, 1000), F(100, 0)}), -1);
 }
 
+/* Seconds until a worker with an open breaker is accused, 0 never. */
+static unsigned seconds_until_breaker_accused(void)
+{
+    static const struct rate well[4] = {F(100, 0), F(100, 0), F(0, 0), F(100, 0)};
+    for (unsigned s = 1; s <= 30; s++)
+        if (second(well) >= 0)
+            return s;
+    return 0;
+}
+
+static void an_open_breaker_is_evidence_after_ten_seconds(void **unused)
+{
+    (void)unused;
+    struct blame_breaker *own = sight[2].breaker;
+    own[DEPENDENCY_DB_WRITE] = (struct blame_breaker){.open = true, .probe_failed = true};
+    assert_int_equal(seconds_until_breaker_accused(), BLAME_BREAKER_SECONDS + 1);
+    assert_string_equal(evidence, "its circuit breaker of db_write has been open for 10 s and a "
+                                  "probe failed; the sentinel and 3 others see no fault");
+    begin(NULL); /* no probe has failed: it may be well */
+    own[DEPENDENCY_DB_READ] = (struct blame_breaker){.open = true};
+    assert_int_equal(seconds_until_breaker_accused(), 0);
+    begin(NULL); /* another one's is open too, if only for a moment now and then */
+    own[DEPENDENCY_DB_READ] = (struct blame_breaker){.open = true, .probe_failed = true};
+    sight[3].breaker[DEPENDENCY_DB_READ].open = true;
+    assert_int_equal(seconds_until_breaker_accused(), 0);
+    begin(NULL); /* another dependency's is no comfort */
+    own[DEPENDENCY_DB_READ] = (struct blame_breaker){.open = true, .probe_failed = true};
+    sight[3].breaker[DEPENDENCY_DB_WRITE].open = true;
+    assert_int_equal(seconds_until_breaker_accused(), BLAME_BREAKER_SECONDS + 1);
+}
+
+/* A burst of failures opens the breaker: the last calls it was allowed to make are no share. */
+static void calls_before_an_open_breaker_are_no_evidence(void **unused)
+{
+    (void)unused;
+    static const struct rate burst[4] = {F(100, 0), F(100, 0), F(30, 30), F(100, 0)};
+    static const struct rate well[4] = {F(100, 0), F(100, 0), F(0, 0), F(100, 0)};
+    for (unsigned s = 0; s < 6; s++)
+        assert_int_equal(second(well), -1);
+    sight[2].breaker[DEPENDENCY_DB_READ].open = true;
+    assert_int_equal(second(burst), -1);
+    for (unsigned s = 0; s < 30; s++)
+        assert_int_equal(second(well), -1);
+}
+
 static void another_process_and_a_pause_begin_anew(void **unused)
 {
     (void)unused;
@@ -222,6 +267,8 @@ int main(void)
         cmocka_unit_test_setup(the_evidence_names_kinds, begin),
         cmocka_unit_test_setup(the_sentinel_must_have_been_content_for_as_long, begin),
         cmocka_unit_test_setup(counters_that_cannot_be_true_are_no_evidence, begin),
+        cmocka_unit_test_setup(an_open_breaker_is_evidence_after_ten_seconds, begin),
+        cmocka_unit_test_setup(calls_before_an_open_breaker_are_no_evidence, begin),
         cmocka_unit_test_setup(another_process_and_a_pause_begin_anew, begin),
         cmocka_unit_test_setup(at_most_half_in_a_minute, begin),
     };

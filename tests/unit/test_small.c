@@ -221,9 +221,23 @@ static void steps_of_the_log_are_in_order(void **unused)
     assert_string_equal(error, "wal.hard = 20 is more than wal.ceiling = 19");
 }
 
+static void the_fast_window_fits_into_the_window(void **unused)
+{
+    (void)unused;
+    static struct config config;
+    char error[200];
+    config_defaults(&config);
+    config.breaker_window_s = 1;
+    assert_int_equal(config_check(&config, error, sizeof error), -1);
+    assert_string_equal(error, "breaker.fast_window = 2 is more than breaker.window = 1");
+    config.breaker_window_s = 0; /* no breaker */
+    assert_int_equal(config_check(&config, error, sizeof error), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_fast_window_fits_into_the_window),
         cmocka_unit_test(json_is_read_back_by_a_parser),
         cmocka_unit_test(json_never_carries_bad_utf8),
         cmocka_unit_test(json_stops_at_the_end_of_its_buffer),

@@ -86,7 +86,7 @@ def test_one_worker_refuses_and_the_others_serve(bench):
     told = [e["event"] for e in events(server)]
     assert told[:2] == ["breaker_open", "breaker_half_open"] and told[-1] == "breaker_closed", told
     assert not events(server, 0) and not events(server, 2)
-    assert {l["slot"] for l in server.log_lines("breaker_open")} == {1}
+    assert {l["child_slot"] for l in server.log_lines("breaker_open")} == {1}
 
 
 def test_a_worker_killed_during_its_probe_does_not_wedge_it(bench):

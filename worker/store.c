@@ -15,6 +15,7 @@
 #include "common/db/fault_vfs.h"
 #include "worker/circuit.h"
 #include "worker/commit.h"
+#include "worker/entrance.h"
 #include "worker/liveness.h"
 #include "worker/page.h"
 #include "worker/permits.h"
@@ -41,6 +42,7 @@ static const char *const sql[] = {
 struct readers {
     struct permits permits;
     struct pool pool;
+    struct circuit *circuit; /* NULL: none stands before them */
 };
 
 /* The process's one store. */
@@ -88,6 +90,7 @@ int store_start(struct child *child)
                  WAITING_MOST, WRITE_WAIT_NS);
     for (unsigned i = 0; i < DEPENDENCY_COUNT; i++)
         circuit_init(&store.circuit[i], child, i);
+    store.items.circuit = &store.circuit[DEPENDENCY_DB_READ];
     committer_init(&store.committer, &store.database, &store.circuit[DEPENDENCY_DB_WRITE]);
     store_tick();
     return 0;
@@ -111,54 +114,6 @@ void store_stop(void)
     pool_close(&store.items.pool);
     pool_close(&store.accounts.pool);
     pool_close(&store.committer.writer);
-}
-
-/* The board refuses: nobody is asked. */
-static enum store_result fenced(enum db_role role, enum request_class class,
-                                enum store_result fence, struct store_cost *cost)
-{
-    cost->error = DB_CODE_UNAVAILABLE;
-    counter_increment(&store.database.metrics->refused[class][REFUSAL_DATABASE]);
-    database_count_error(&store.database, role == DB_READER ? DB_OP_READ : DB_OP_WRITE,
-                         DB_CODE_UNAVAILABLE);
-    return fence;
-}
-
-/* The fence, then a permit. STORE_OK: a permit was taken. */
-static enum store_result enter(struct permits *permits, enum db_role role, enum request_class class,
-                               uint64_t deadline_ns, struct store_cost *cost)
-{
-    uint64_t start_ns = clock_now_ns();
-    *cost = (struct store_cost){0};
-    if (start_ns >= deadline_ns)
-        return STORE_DEADLINE;
-    enum store_result fence = database_fence(&store.database, role);
-    if (fence != STORE_OK)
-        return fenced(role, class, fence, cost);
-    liveness_stage_at(STAGE_QUEUE, start_ns);
-    enum permit_result permit = permits_take(permits, deadline_ns);
-    cost->queue_us = (clock_now_ns() - start_ns) / NS_PER_US;
-    if (permit == PERMIT_TAKEN)
-        return STORE_OK;
-    liveness_stage(STAGE_HANDLE);
-    return permit == PERMIT_DEADLINE ? STORE_DEADLINE : STORE_FULL_COMPARTMENT;
-}
-
-/* The breaker, last before the database. STORE_OK: circuit_leave is owed. */
-static enum store_result ask_breaker(enum dependency dependency, struct breaker_permit *permit,
-                                     struct store_cost *cost)
-{
-    bool reads = dependency == DEPENDENCY_DB_READ;
-    enum db_role role = reads ? DB_READER : DB_WRITER;
-    enum request_class class = reads ? CLASS_READ : CLASS_WRITE;
-    if (circuit_enter(&store.circuit[dependency], permit, &cost->retry_ms))
-        return STORE_OK;
-    enum store_result fence = database_fence(&store.database, role);
-    if (fence != STORE_OK) /* since we looked */
-        return fenced(role, class, fence, cost);
-    cost->dependency = dependency;
-    counter_increment(&store.database.metrics->refused[class][REFUSAL_CIRCUIT_OPEN]);
-    return STORE_CIRCUIT_OPEN;
 }
 
 /* ---- reads -------------------------------------------------------------------------------- */
@@ -187,15 +142,10 @@ static enum store_result reading_failed(struct reading *reading, enum db_code co
     return code == DB_CODE_INTERRUPT && same_epoch ? STORE_DEADLINE : STORE_UNAVAILABLE;
 }
 
-static bool has_breaker(const struct reading *reading)
-{
-    return reading->readers == &store.items;
-}
-
 static void leave_breaker(const struct reading *reading)
 {
-    if (has_breaker(reading))
-        circuit_leave(&store.circuit[DEPENDENCY_DB_READ], reading->permit, reading->verdict);
+    if (reading->readers->circuit)
+        circuit_leave(reading->readers->circuit, reading->permit, reading->verdict);
 }
 
 static void reading_end(struct reading *reading)
@@ -216,13 +166,13 @@ static void reading_end(struct reading *reading)
 static enum store_result reading_begin(struct reading *reading, enum statement which)
 {
     struct readers *readers = reading->readers;
-    enum store_result result =
-        enter(&readers->permits, DB_READER, readers == &store.items ? CLASS_READ : CLASS_AUTH,
-              reading->deadline_ns, reading->cost);
+    enum store_result result = entrance_take(&store.database, &readers->permits, DB_READER,
+                                             readers == &store.items ? CLASS_READ : CLASS_AUTH,
+                                             reading->deadline_ns, reading->cost);
     if (result != STORE_OK)
         return result;
-    if (has_breaker(reading))
-        result = ask_breaker(DEPENDENCY_DB_READ, &reading->permit, reading->cost);
+    if (readers->circuit)
+        result = entrance_ask(&store.database, readers->circuit, &reading->permit, reading->cost);
     if (result != STORE_OK) {
         permits_give(&readers->permits);
         liveness_stage(STAGE_HANDLE);
@@ -230,8 +180,8 @@ static enum store_result reading_begin(struct reading *reading, enum statement w
     }
     reading->start_ns = clock_now_ns();
     liveness_stage_at(STAGE_DB, reading->start_ns);
-    if (has_breaker(reading))
-        circuit_begin(&store.circuit[DEPENDENCY_DB_READ], reading->permit);
+    if (readers->circuit)
+        circuit_begin(readers->circuit, reading->permit);
     result = pool_take(&readers->pool, &reading->connection, &reading->cost->error);
     if (result != STORE_OK) {
         reading->verdict = circuit_result_of(reading->cost->error);
@@ -428,11 +378,11 @@ enum store_result store_write(struct write *write, uint64_t deadline_ns, struct 
     write->answer = NULL;
     write->answer_length = 0;
     write->version = 0;
-    enum store_result result =
-        enter(&store.write_permits, DB_WRITER, CLASS_WRITE, deadline_ns, cost);
+    enum store_result result = entrance_take(&store.database, &store.write_permits, DB_WRITER,
+                                             CLASS_WRITE, deadline_ns, cost);
     if (result != STORE_OK)
         return result;
-    result = ask_breaker(DEPENDENCY_DB_WRITE, &permit, cost);
+    result = entrance_ask(&store.database, &store.circuit[DEPENDENCY_DB_WRITE], &permit, cost);
     if (result != STORE_OK) {
         permits_give(&store.write_permits);
         liveness_stage(STAGE_HANDLE);

@@ -81,9 +81,7 @@ static void half_open_counts_permits_when_issued_not_results(void **unused)
 static void closing_clears_the_window(void **unused)
 {
     (void)unused;
-    settings.open_ns = S; /* the failures would still be in the window */
-    begin(NULL);
-    breaker.settings.open_ns = S;
+    breaker.settings.open_ns = S; /* the failures would still be in the window */
     trip();
     wait_for_probe();
     calls(1, BREAKER_SUCCESS);
@@ -277,22 +275,6 @@ static void calls_still_running_count_as_slow_each_once(void **unused)
     assert_int_equal(breaker.move, MOVE_SLOW); /* 12 of 15 */
     leave(permit, BREAKER_SUCCESS);
     assert_int_equal(breaker.state, BREAKER_OPEN);
-}
-
-static void waiting_for_others_is_not_slow(void **unused)
-{
-    (void)unused;
-    struct breaker_permit waiting[20];
-    for (unsigned i = 0; i < 20; i++)
-        assert_true(breaker_acquire(&breaker, now_ns, 0, &waiting[i]));
-    now_ns += 3 * S;
-    breaker_tick(&breaker, now_ns, 0);
-    for (unsigned i = 0; i < 20; i++) {
-        breaker_begin(&breaker, waiting[i], now_ns);
-        leave(waiting[i], BREAKER_SUCCESS);
-    }
-    assert_int_equal(breaker.state, BREAKER_CLOSED);
-    assert_int_equal(breaker.window.slow, 0);
 }
 
 /* ---- open, probe, ramp ----------------------------------------------------------------------- */
@@ -497,7 +479,6 @@ int main(void)
         TEST(half_of_ten_calls_are_enough_and_less_is_not),
         TEST(few_calls_open_it_by_five_failures_in_a_row),
         TEST(calls_still_running_count_as_slow_each_once),
-        TEST(waiting_for_others_is_not_slow),
         TEST(it_stays_open_for_its_time_give_or_take_a_tenth),
         TEST(a_probe_that_fails_or_is_slow_opens_it_again),
         TEST(a_probe_that_proves_nothing_is_followed_by_another),

@@ -27,6 +27,7 @@ static enum log_level level_of(unsigned type)
     case EVENT_WAL_PINNED:
     case EVENT_BACKUP_FAILED:
     case EVENT_FAULT_START:
+    case EVENT_BREAKER_OPEN:
         return LOG_WARNING;
     default:
         return LOG_INFO;

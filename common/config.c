@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/client_address.h"
+
 const struct config_key config_keys[] = {
 #define KEY_NUMBER(field, key, unit, preset, least, most, help)          \
     {CONFIG_NUMBER,   key,   unit, help, NULL,                           \
@@ -176,8 +178,35 @@ static int check_order(const char *lower, uint64_t low, const char *higher, uint
     return -1;
 }
 
+/* A limit without a burst would let nothing pass at all. */
+static int check_burst(const char *limit, uint64_t events, const char *burst_key, uint64_t burst,
+                       char *error, size_t error_size)
+{
+    if (events == 0 || burst > 0)
+        return 0;
+    snprintf(error, error_size,
+             "%s = 0 with %s = %llu would refuse everything; set %s = 0 for no limit", burst_key,
+             limit, (unsigned long long)events, limit);
+    return -1;
+}
+
+static int check_limits(const struct config *config, char *error, size_t error_size)
+{
+    struct trusted_proxies proxies;
+    if (trusted_proxies_parse(config->trusted_proxies, &proxies, error, error_size) < 0 ||
+        check_burst("ratelimit.login", config->ratelimit_login, "ratelimit.login_burst",
+                    config->ratelimit_login_burst, error, error_size) < 0 ||
+        check_burst("ratelimit.read", config->ratelimit_read, "ratelimit.read_burst",
+                    config->ratelimit_read_burst, error, error_size) < 0)
+        return -1;
+    return check_burst("ratelimit.write", config->ratelimit_write, "ratelimit.write_burst",
+                       config->ratelimit_write_burst, error, error_size);
+}
+
 int config_check(const struct config *config, char *error, size_t error_size)
 {
+    if (check_limits(config, error, error_size) < 0)
+        return -1;
     /* 4 threads stay free for /health, 1 login hashes and 4 wait, 8 may wait for each permit. */
     uint64_t compartments = config->bulkhead_read + 8 + config->bulkhead_write + 8 + 5;
     if (compartments + 4 > config->worker_threads) {

@@ -29,6 +29,7 @@ struct config {
 /* Values of the choices, in the order of config.def. */
 enum { DURABILITY_FULL, DURABILITY_NORMAL };
 enum { LOG_REQUESTS_ALL, LOG_REQUESTS_ERRORS, LOG_REQUESTS_NONE };
+enum { OVERLOAD_SHED_ON, OVERLOAD_SHED_OFF };
 
 enum config_type { CONFIG_NUMBER, CONFIG_TEXT, CONFIG_CHOICE };
 

@@ -25,6 +25,8 @@ NAME_FUNCTION(event_name, EVENT_LIST)
 NAME_FUNCTION(fault_kind_name, FAULT_KIND_LIST)
 NAME_FUNCTION(dependency_name, DEPENDENCY_LIST)
 NAME_FUNCTION(breaker_state_name, BREAKER_STATE_LIST)
+NAME_FUNCTION(rate_policy_name, RATE_POLICY_LIST)
+NAME_FUNCTION(rate_result_name, RATE_RESULT_LIST)
 #undef X
 
 static const struct {

@@ -36,11 +36,11 @@
     X(MALFORMED, OTHER, "any", "malformed")
 
 /* Status codes the server can send; anything else would be counted as 0 and is a bug. */
-#define STATUS_LIST(X)                                                                             \
-    X(0)                                                                                           \
-    X(200) X(201) X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413)     \
-        X(414) X(415) X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) \
-            X(505)
+#define STATUS_LIST(X)                                                                         \
+    X(0)                                                                                       \
+    X(200)                                                                                     \
+    X(201) X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413) X(414) \
+        X(415) X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) X(505)
 
 /* What a request thread is doing. Waiting for the peer is never evidence of a hang. */
 #define STAGE_LIST(X)              \
@@ -139,7 +139,17 @@
     X(DATABASE, "database")                   \
     X(DRAINING, "draining")                   \
     X(ROUTE_QUARANTINED, "route_quarantined") \
-    X(CIRCUIT_OPEN, "circuit_open")
+    X(CIRCUIT_OPEN, "circuit_open")           \
+    X(RETRY_BUDGET, "retry_budget")
+
+/* What is limited, and what a limit said (worker/limits.c). */
+#define RATE_POLICY_LIST(X)             \
+    X(LOGIN, "login")                   \
+    X(LOGIN_FAILURES, "login_failures") \
+    X(READ, "read")                     \
+    X(WRITE, "write")
+#define RATE_RESULT_LIST(X) \
+    X(ALLOWED, "allowed") X(LIMITED, "limited") X(PASSED_FULL, "passed_full")
 
 #define EVENT_LIST(X)                           \
     X(SUPERVISOR_STARTED, "supervisor_started") \
@@ -264,6 +274,12 @@ enum breaker_state { BREAKER_STATE_LIST(X) BREAKER_STATE_COUNT };
 #define X(id, from, to, reason) MOVE_##id,
 enum breaker_move { BREAKER_MOVE_LIST(X) BREAKER_MOVE_COUNT };
 #undef X
+#define X(id, name) RATE_POLICY_##id,
+enum rate_policy { RATE_POLICY_LIST(X) RATE_POLICY_COUNT };
+#undef X
+#define X(id, name) RATE_##id,
+enum rate_result { RATE_RESULT_LIST(X) RATE_RESULT_COUNT };
+#undef X
 
 /* Names; "?" for a number that is none of the list (it may come from a corrupt page). */
 const char *class_name(unsigned value);
@@ -285,6 +301,8 @@ const char *breaker_state_name(unsigned value);
 enum breaker_state breaker_move_from(unsigned move);
 enum breaker_state breaker_move_to(unsigned move);
 const char *breaker_move_reason(unsigned move);
+const char *rate_policy_name(unsigned value);
+const char *rate_result_name(unsigned value);
 
 /* An endpoint's method, route template and class. */
 const char *endpoint_method(unsigned endpoint);

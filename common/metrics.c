@@ -72,6 +72,8 @@ static const struct {
     [DIMENSION_FAULT_KIND] = {SIZE_FAULT_KIND, "kind", fault_kind_name},
     [DIMENSION_DEPENDENCY] = {SIZE_DEPENDENCY, "dep", dependency_name},
     [DIMENSION_BREAKER_MOVE] = {SIZE_BREAKER_MOVE, NULL, NULL},
+    [DIMENSION_RATE_POLICY] = {SIZE_RATE_POLICY, "policy", rate_policy_name},
+    [DIMENSION_RATE_RESULT] = {SIZE_RATE_RESULT, "result", rate_result_name},
 };
 
 size_t dimension_size(enum dimension dimension)

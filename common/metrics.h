@@ -40,6 +40,8 @@ enum dimension {
     DIMENSION_FAULT_KIND,
     DIMENSION_DEPENDENCY,
     DIMENSION_BREAKER_MOVE, /* three labels: from, to, reason */
+    DIMENSION_RATE_POLICY,
+    DIMENSION_RATE_RESULT,
 };
 
 #define SIZE_NONE           1
@@ -58,6 +60,8 @@ enum dimension {
 #define SIZE_FAULT_KIND     FAULT_KIND_COUNT
 #define SIZE_DEPENDENCY     DEPENDENCY_COUNT
 #define SIZE_BREAKER_MOVE   BREAKER_MOVE_COUNT
+#define SIZE_RATE_POLICY    RATE_POLICY_COUNT
+#define SIZE_RATE_RESULT    RATE_RESULT_COUNT
 
 #define SLOT_COUNTER(id, name, d1, d2, spread, help) _Atomic uint64_t id[SIZE_##d1][SIZE_##d2];
 #define SLOT_GAUGE(id, name, d1, spread, help)       _Atomic int64_t id[SIZE_##d1];

@@ -21,6 +21,8 @@ _Static_assert(offsetof(struct region, faults) % REGION_PAGE == 0, "faults start
 _Static_assert(offsetof(struct region, deaths) % REGION_PAGE == 0, "deaths start a page");
 _Static_assert(offsetof(struct region, gate) % REGION_PAGE == 0, "gate starts a page");
 _Static_assert(offsetof(struct region, backup) % REGION_PAGE == 0, "backup starts a page");
+_Static_assert(offsetof(struct region, buckets) % REGION_PAGE == 0, "buckets start a page");
+_Static_assert(sizeof(struct buckets_part) % REGION_PAGE == 0, "buckets are whole pages");
 _Static_assert(offsetof(struct region, slots) % REGION_PAGE == 0, "slots start a page");
 _Static_assert(sizeof(struct slot_part) % REGION_PAGE == 0, "each slot starts a page");
 _Static_assert(sizeof(struct gate) <= REGION_PAGE, "the gate is alone on its page");
@@ -151,6 +153,9 @@ int region_map(int fd, int own_slot, unsigned rights, struct region **region)
     if (!error)
         error = protect(mapped, offsetof(struct region, gate), sizeof(struct gate),
                         (rights & REGION_USES_GATE) ? PROT_READ | PROT_WRITE : PROT_NONE);
+    if (!error)
+        error = protect(mapped, offsetof(struct region, buckets), sizeof(struct buckets_part),
+                        (rights & REGION_USES_BUCKETS) ? PROT_READ | PROT_WRITE : PROT_NONE);
     if (error) {
         munmap(map, sizeof(struct region));
         return error;

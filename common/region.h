@@ -3,9 +3,10 @@
  * The shared region: a sealed memfd the supervisor makes once and every child inherits.
  *
  * Contract
- *   - Each part starts on a page and has one writer, named beside it. Everybody else has it
- *     read-only or not at all: a stray write ends the stray, not its neighbour's numbers.
- *     (This guards against bugs, not against a hostile child: it holds the descriptor.)
+ *   - Each part starts on a page and has one writer, named beside it (gate and buckets: one at a
+ *     time, by lock or compare-and-swap). Everybody else has it read-only or not at all: a stray
+ * write ends the stray, not its neighbour's numbers. (This guards against bugs, not against a
+ * hostile child: it holds the descriptor.)
  *   - No pointers, only offsets fixed at compile time. REGION_LAYOUT changes with any of them.
  *   - A single number is a relaxed 64-bit atomic. A group that must agree lies behind a change
  *     counter (struct change): its one writer makes it odd, writes, makes it even; readers retry.
@@ -24,6 +25,7 @@
 #include "common/breaker.h"
 #include "common/config.h"
 #include "common/fault_table.h"
+#include "common/gcra.h"
 #include "common/labels.h"
 #include "common/metrics.h"
 
@@ -65,7 +67,8 @@ struct region_header {
     uint32_t layout;
     uint32_t header_size, slot_size, board_size; /* a child of another build refuses to start */
     uint64_t region_size;
-    uint64_t boot_id[2]; /* random: this run of the supervisor */
+    uint64_t boot_id[2];     /* random: this run of the supervisor */
+    uint64_t hash_secret[2]; /* of the rate limits: nobody can choose names that collide */
     int32_t supervisor_pid;
     uint32_t listener_count;
     uint64_t started_wall_us;
@@ -296,6 +299,12 @@ struct gate {
     pthread_mutex_t mutex; /* robust, process-shared (common/db/gate.c) */
 };
 
+/* ---- buckets: the workers ---------------------------------------------------------------- */
+
+struct buckets_part {
+    struct gcra_table table; /* changed by compare-and-swap alone: many writers, no lock */
+};
+
 /* ---- events: the supervisor -------------------------------------------------------------- */
 
 struct event {
@@ -412,6 +421,7 @@ struct region {
     _Alignas(REGION_PAGE) struct deaths deaths;
     _Alignas(REGION_PAGE) struct gate gate;
     _Alignas(REGION_PAGE) struct backup_part backup;
+    _Alignas(REGION_PAGE) struct buckets_part buckets;
     _Alignas(REGION_PAGE) struct slot_part slots[SLOTS_MAX];
 };
 
@@ -420,6 +430,7 @@ enum region_rights {
     REGION_WRITES_WATCH = 1u << 0,
     REGION_USES_GATE = 1u << 1,
     REGION_WRITES_BACKUP = 1u << 2,
+    REGION_USES_BUCKETS = 1u << 3,
 };
 
 /* Make the region: a memfd, sized, sealed against resizing, mapped writable.
@@ -427,7 +438,7 @@ enum region_rights {
 int region_create(struct region **region);
 
 /* Map an inherited descriptor with the rights of one child. own_slot < 0: nothing is writable,
- * the gate is not mapped (tools). -EPROTO when the region is of another build. */
+ * gate and buckets are not mapped (tools). -EPROTO when the region is of another build. */
 int region_map(int fd, int own_slot, unsigned rights, struct region **region);
 
 /* Copies of the board, the watch, the backup and one event. False when no consistent copy could be

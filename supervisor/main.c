@@ -79,7 +79,8 @@ static int test_and_exit(void)
 static void fill_header(void)
 {
     struct region_header *header = &self.region->header;
-    if (getrandom(header->boot_id, sizeof header->boot_id, 0) < 0)
+    if (getrandom(header->boot_id, sizeof header->boot_id, 0) < 0 ||
+        getrandom(header->hash_secret, sizeof header->hash_secret, 0) < 0)
         give_up(EXIT_TEMPORARY, "getrandom(2) failed");
     header->supervisor_pid = (int32_t)self.pid;
     header->listener_count = self.listeners.public_count;

@@ -11,6 +11,7 @@
 #include "worker/body.h"
 #include "worker/failure.h"
 #include "worker/hasher.h"
+#include "worker/limits.h"
 #include "worker/liveness.h"
 
 #define CHALLENGE         "Bearer realm=\"bulkhead\""
@@ -66,8 +67,8 @@ void auth_account_gone(struct exchange *exchange)
 /* ---- login ------------------------------------------------------------------------------- */
 
 struct credentials {
-    const char *name, *password; /* the name ends with NUL, the password is counted */
-    size_t password_length;
+    const char *name, *password; /* the name ends with NUL, both are counted */
+    size_t name_length, password_length;
     bool possible; /* false: no account can have these */
 };
 
@@ -95,9 +96,10 @@ static bool read_credentials(struct exchange *exchange, json_t *json, struct cre
         return false;
     }
     login->name = json_string_value(name);
+    login->name_length = json_string_length(name);
     login->password = json_string_value(password);
     login->password_length = json_string_length(password);
-    login->possible = user_name_valid(login->name, json_string_length(name)) &&
+    login->possible = user_name_valid(login->name, login->name_length) &&
                       login->password_length >= 1 && login->password_length <= PASSWORD_MAX_BYTES;
     return true;
 }
@@ -159,7 +161,8 @@ void auth_login(struct exchange *exchange)
     struct credentials login = {0};
     char hash[PASSWORD_HASH_SIZE];
     json_t *json = body_json(exchange);
-    if (!json || !read_credentials(exchange, json, &login))
+    if (!json || !read_credentials(exchange, json, &login) ||
+        !limits_take_login(exchange, login.name, login.name_length))
         goto out;
     /* No account has the name ""; looking for it costs what looking for any other does. */
     const char *name = login.possible ? login.name : "";
@@ -179,6 +182,8 @@ void auth_login(struct exchange *exchange)
         exchange->cost.queue_us += (clock_now_ns() - start_ns) / NS_PER_US;
     if (known && verdict == HASHER_MATCHES)
         memcpy(exchange->user.name, login.name, strlen(login.name) + 1);
+    else if (verdict == HASHER_MATCHES || verdict == HASHER_DIFFERS)
+        limits_login_failed(exchange, login.name, login.name_length);
     answer_login(exchange, verdict, known);
 out:
     json_decref(json);

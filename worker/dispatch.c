@@ -10,6 +10,7 @@
 #include "worker/body.h"
 #include "worker/failure.h"
 #include "worker/items.h"
+#include "worker/limits.h"
 #include "worker/liveness.h"
 #include "worker/openapi.h"
 #include "worker/route_gate.h"
@@ -153,7 +154,12 @@ static bool step_head(struct exchange *exchange)
         failure_deadline(exchange, STAGE_QUEUE);
         return false;
     }
-    if ((class == CLASS_READ || class == CLASS_WRITE) && !auth_require(exchange))
+    if (!limits_take_attempt(exchange))
+        return false;
+    /* The token before the limit: its user is whose limit it is. Unchecked, anybody could use up
+     * another's; and a token that was checked before costs a comparison. */
+    if ((class == CLASS_READ || class == CLASS_WRITE) &&
+        (!auth_require(exchange) || !limits_take_request(exchange)))
         return false;
     return route_gate_enter(exchange);
 }

@@ -11,12 +11,14 @@
 
 #include "common/child.h"
 #include "common/http/front_door.h"
+#include "worker/rate_note.h"
 #include "worker/request.h"
 #include "worker/response.h"
 #include "worker/store.h"
 #include "worker/token.h"
 
 struct hasher;
+struct limits;
 
 /* What all handlers of a worker share. */
 struct services {
@@ -24,6 +26,7 @@ struct services {
     const struct key_file *keys;
     struct token_cache *tokens;
     struct hasher *hasher;
+    struct limits *limits;
 };
 
 struct exchange {
@@ -35,6 +38,7 @@ struct exchange {
     struct request request;
     struct response response;
     struct identity user;   /* of the token or the login; name "" when nobody is known */
+    struct rate_note rate;  /* what the response says of the limit that was asked */
     struct store_cost cost; /* of all calls of the store together */
     bool body_pending;      /* some of the request's body is not read */
     bool db_refused;        /* the database's state is why it failed */

@@ -12,6 +12,7 @@
 #include "common/exit_codes.h"
 #include "common/log.h"
 #include "worker/hasher.h"
+#include "worker/limits.h"
 #include "worker/liveness.h"
 #include "worker/self_read.h"
 #include "worker/server.h"
@@ -41,7 +42,9 @@ static void open_everything(void)
         child_give_up(&child, EXIT_CONFIGURATION, "bulkhead.read is more than a store can have");
     services.tokens = token_cache_make();
     services.hasher = hasher_start(&child.slot->metrics);
-    if (!services.tokens || !services.hasher || (errno = -self_read_start()) != 0)
+    services.limits = limits_start(&child);
+    if (!services.tokens || !services.hasher || !services.limits ||
+        (errno = -self_read_start()) != 0)
         child_give_up(&child, EXIT_TEMPORARY, "no memory or no thread: %s", strerror(errno));
     if (server_start(&services) < 0)
         child_give_up(&child, EXIT_BUG, "the front door did not open: %s", strerror(errno));

@@ -17,7 +17,7 @@
     {"$ref": "#/components/parameters/RetryAttempt"}
 #define PROBLEM      {"$ref": "#/components/responses/Problem"}
 #define RETRY_LATER  {"$ref": "#/components/responses/RetryLater"}
-#define REFUSED_ANY  "400": PROBLEM, "417": PROBLEM, "500": PROBLEM, "503": RETRY_LATER, "504": PROBLEM
+#define REFUSED_ANY  "400": PROBLEM, "417": PROBLEM, "429": {"$ref": "#/components/responses/RateLimited"}, "500": PROBLEM, "503": RETRY_LATER, "504": PROBLEM
 #define REFUSED_BODY "408": PROBLEM, "411": PROBLEM, "413": PROBLEM, "415": PROBLEM, "422": {"$ref": "#/components/responses/InvalidFields"}
 
 #define PARAMETERS \
@@ -30,6 +30,8 @@
 #define HEADERS \
     "ETag": {"description": "The version, quoted", "schema": {"type": "string"}}, \
     "RetryAfter": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}, \
+    "RateLimitPolicy": {"description": "draft-ietf-httpapi-ratelimit-headers: the limit by name, its quota (q) and in how many seconds (w) that is whole again. On every answer to a request that a limit was asked about", "schema": {"type": "string"}}, \
+    "RateLimit": {"description": "The limit by name, how many requests may follow at once (r), seconds until the quota is whole again (t)", "schema": {"type": "string"}}, \
     "Authenticate": {"schema": {"type": "string"}}
 
 #define CONTENT_PROBLEM "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -40,6 +42,7 @@
     "Unauthorized": {"description": "No token, a token that is not good, or a wrong login", "headers": {"WWW-Authenticate": {"$ref": "#/components/headers/Authenticate"}}, CONTENT_PROBLEM}, \
     "NotFound": {"description": "The user has no such item", CONTENT_PROBLEM}, \
     "InvalidFields": {"description": "JSON with other fields than it should have, or an Idempotency-Key of another request", CONTENT_PROBLEM}, \
+    "RateLimited": {"description": "This user, or this user name from this address, asks too often; nothing was changed", "headers": {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}, "RateLimit-Policy": {"$ref": "#/components/headers/RateLimitPolicy"}, "RateLimit": {"$ref": "#/components/headers/RateLimit"}}, CONTENT_PROBLEM}, \
     "RetryLater": {"description": "Refused for now, by the database's state or a full compartment; only write-outcome-unknown may have had an effect", "headers": {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}, CONTENT_PROBLEM}
 
 #define ITEM_TEXTS \

@@ -22,6 +22,7 @@
     X(EXPECTATION_FAILED, 417, "expectation-failed", "Expectation failed")                    \
     X(INVALID_FIELDS, 422, "invalid-fields", "Invalid fields")                                \
     X(KEY_REUSED, 422, "idempotency-key-reused", "Idempotency key reused")                    \
+    X(RATE_LIMITED, 429, "rate-limited", "Too many requests")                                 \
     X(TOO_MANY_HEADERS, 431, "too-many-headers", "Request header fields too large")           \
     X(INTERNAL_ERROR, 500, "internal-error", "Internal error")                                \
     X(NOT_IMPLEMENTED, 501, "not-implemented", "Not implemented")                             \
@@ -33,6 +34,7 @@
     X(BULKHEAD_FULL, 503, "bulkhead-full", "Too many requests of this kind at once")          \
     X(ROUTE_QUARANTINED, 503, "route-quarantined", "Route is quarantined")                    \
     X(CIRCUIT_OPEN, 503, "circuit-open", "Circuit breaker is open")                           \
+    X(RETRY_BUDGET, 503, "retry-budget", "Too many retries")                                  \
     X(WRITE_OUTCOME_UNKNOWN, 503, "write-outcome-unknown", "Outcome of the write is unknown") \
     X(DEADLINE_EXCEEDED, 504, "deadline-exceeded", "Deadline exceeded")                       \
     X(VERSION_NOT_SUPPORTED, 505, "http-version-not-supported", "HTTP version not supported") \

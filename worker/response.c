@@ -12,7 +12,7 @@
 #include "worker/exchange.h"
 #include "worker/liveness.h"
 
-#define HEAD_ROOM        1536 /* all headers at their longest have about 900 bytes */
+#define HEAD_ROOM        1536 /* all headers at their longest have about 1000 bytes */
 #define BUFFER_KEPT      (64 * 1024)
 #define PROBLEM_ROOM     4096
 #define ADVERTISE_LESS_S 5
@@ -46,6 +46,7 @@ void response_begin(struct response *response)
     response->body_length = 0;
     response->content_type = response->cache_control = response->allow = NULL;
     response->authenticate = NULL;
+    response->rate = NULL;
     response->etag_version = 0;
     response->retry_after_ms = 0;
     response->location[0] = '\0';
@@ -110,7 +111,11 @@ static void problem_end(struct json_out *json, struct exchange *exchange, enum p
 {
     struct response *response = &exchange->response;
     unsigned status = problems[problem].status;
-    if (status == 503) {
+    if (status == 429) {
+        /* Not spread: who was limited is one client, and this is its own time. */
+        response->retry_after_ms = exchange->retry_floor_ms;
+        json_key_uint(json, "retry_after_ms", response->retry_after_ms);
+    } else if (status == 503) {
         /* Spread over two seconds, so that all who were refused do not come back at once. A
          * breaker says itself when it is of use. */
         unsigned least_ms = problem == PROBLEM_CIRCUIT_OPEN ? 1 : 1000;
@@ -253,6 +258,7 @@ static const char *status_line(unsigned status)
         {415, "HTTP/1.1 415 Unsupported Media Type\r\n"},
         {417, "HTTP/1.1 417 Expectation Failed\r\n"},
         {422, "HTTP/1.1 422 Unprocessable Content\r\n"},
+        {429, "HTTP/1.1 429 Too Many Requests\r\n"},
         {431, "HTTP/1.1 431 Request Header Fields Too Large\r\n"},
         {500, "HTTP/1.1 500 Internal Server Error\r\n"},
         {501, "HTTP/1.1 501 Not Implemented\r\n"},
@@ -290,6 +296,25 @@ static void put_content(struct head *head, const struct response *response)
     PUT(head, "\r\n");
 }
 
+/* draft-ietf-httpapi-ratelimit-headers: the policy's quota and window, and what is left of it. */
+static void put_rate(struct head *head, const struct rate_note *rate)
+{
+    const char *name = rate_policy_name(rate->policy);
+    PUT(head, "RateLimit-Policy: \"");
+    put(head, name);
+    PUT(head, "\";q=");
+    put_number(head, rate->quota);
+    PUT(head, ";w=");
+    put_number(head, rate->window_s);
+    PUT(head, "\r\nRateLimit: \"");
+    put(head, name);
+    PUT(head, "\";r=");
+    put_number(head, rate->remaining);
+    PUT(head, ";t=");
+    put_number(head, rate->whole_s);
+    PUT(head, "\r\n");
+}
+
 static void put_head(struct head *head, struct exchange *exchange)
 {
     struct response *response = &exchange->response;
@@ -317,6 +342,8 @@ static void put_head(struct head *head, struct exchange *exchange)
     PUT_HEADER(head, "WWW-Authenticate", response->authenticate);
     if (response->replayed)
         PUT(head, "Idempotency-Replayed: true\r\n");
+    if (response->rate)
+        put_rate(head, response->rate);
     if (response->retry_after_ms > 0) {
         PUT(head, "Retry-After: ");
         put_number(head, (response->retry_after_ms + 999) / 1000);

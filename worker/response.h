@@ -25,8 +25,9 @@ struct response {
     const char *authenticate;
     uint64_t etag_version; /* 0: no ETag */
     unsigned retry_after_ms;
-    char location[80]; /* "" none */
-    char *buffer;      /* room for the head, then the body; kept from request to request */
+    const struct rate_note *rate; /* of limits.h; NULL: no limit was asked */
+    char location[80];            /* "" none */
+    char *buffer; /* room for the head, then the body; kept from request to request */
     size_t buffer_size;
     uint64_t date_s; /* of `date` */
     char date[32];

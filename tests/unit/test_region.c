@@ -78,6 +78,11 @@ static void write_backup(struct region *mine)
     *(volatile uint64_t *)&mine->backup.report.request = 7;
 }
 
+static void write_bucket(struct region *mine)
+{
+    atomic_store(&mine->buckets.table.word[0][0], 7);
+}
+
 static void touch_gate(struct region *mine)
 {
     pthread_mutex_trylock(&mine->gate.mutex);
@@ -112,6 +117,8 @@ static void watch_and_gate_need_their_right(void **unused)
     assert_int_equal(in_worker_2(REGION_WRITES_WATCH, write_watch), 0);
     assert_int_equal(in_worker_2(REGION_USES_GATE | REGION_WRITES_WATCH, write_backup), SIGSEGV);
     assert_int_equal(in_worker_2(REGION_WRITES_BACKUP, write_backup), 0);
+    assert_int_equal(in_worker_2(~(unsigned)REGION_USES_BUCKETS, write_bucket), SIGSEGV);
+    assert_int_equal(in_worker_2(REGION_USES_BUCKETS, write_bucket), 0);
     assert_int_equal(in_worker_2(0, touch_gate), SIGSEGV);
     assert_int_equal(in_worker_2(REGION_USES_GATE, touch_gate), 0);
 }

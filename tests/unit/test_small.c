@@ -234,6 +234,23 @@ static void the_fast_window_fits_into_the_window(void **unused)
     assert_int_equal(config_check(&config, error, sizeof error), 0);
 }
 
+static void a_limit_without_a_burst_is_refused(void **unused)
+{
+    (void)unused;
+    static struct config config;
+    char error[256];
+    config_defaults(&config);
+    config.ratelimit_write_burst = 0;
+    assert_int_equal(config_check(&config, error, sizeof error), -1);
+    assert_string_equal(error, "ratelimit.write_burst = 0 with ratelimit.write = 500 would refuse "
+                               "everything; set ratelimit.write = 0 for no limit");
+    config.ratelimit_write = 0;
+    assert_int_equal(config_check(&config, error, sizeof error), 0);
+    config_set(&config, "trusted_proxies", "10.0.0.1, 10.0.0.300", error, sizeof error);
+    assert_int_equal(config_check(&config, error, sizeof error), -1);
+    assert_non_null(strstr(error, "trusted_proxies: \"10.0.0.300\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +267,7 @@ int main(void)
         cmocka_unit_test(configuration_names_what_is_wrong),
         cmocka_unit_test(keys_that_disagree_are_named),
         cmocka_unit_test(steps_of_the_log_are_in_order),
+        cmocka_unit_test(a_limit_without_a_burst_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,7 +82,7 @@ class Side:
 
 def start_worker(servers, log_requests):
     """A server with one worker and an item. Returns it and the request for the item."""
-    server = Server(workers=1, config={"log.requests": log_requests, "ratelimit.read": 0,
+    server = Server(workers=1, config={"log.requests": log_requests,
                                        "keepalive.max_requests": CONNECTION_MOST})
     servers.append(server)
     server.start()

@@ -89,8 +89,9 @@ class Server:
             self.words.append("--demo")
         if SANITIZED:  # hashing a password takes several times as long
             self.words += ["-o", "deadline.auth=20000"]
-        # Tests log in more often than a person does; test_limits.py shows what the limit does.
-        config = {"ratelimit.login": 0, **(config or {})}
+        # Tests log in, read and write as fast as they can; test_limits.py shows what limits do.
+        config = {**{f"ratelimit.{what}": 0 for what in ("login", "read", "write")},
+                  **(config or {})}
         for key, value in config.items():
             self.words += ["-o", f"{key}={value}"]
         self.words += args

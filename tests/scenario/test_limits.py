@@ -116,13 +116,14 @@ def test_reads_and_writes_are_limited_by_user(make_server):
 
 
 def test_0_is_no_limit(make_server):
-    server = make_server(config={"ratelimit.read": 0, "ratelimit.write": 0})
+    server = make_server(config={f"ratelimit.{what}": 0 for what in ("login", "read", "write")})
     for _ in range(10):
         answer = server.request("GET", "/data/items")
         assert answer.status == 200 and "ratelimit" not in answer.headers
     answer = server.request("POST", "/data/items", {"title": "free"})
     assert answer.status == 201 and "ratelimit-policy" not in answer.headers
-    assert server.metric("ratelimit_decisions_total") == 0  # ratelimit.login is 0 here too
+    assert log_in(server, "somebody", "wrong").status == 401
+    assert server.metric("ratelimit_decisions_total") == 0
 
 
 def attempts(server, count, attempt):

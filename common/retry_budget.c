@@ -9,7 +9,6 @@ static void age(struct retry_budget *budget, uint64_t second)
         budget->second = second - RETRY_BUDGET_SECONDS;
     while (budget->second < second) {
         struct retry_budget_count *old = &budget->bucket[++budget->second % RETRY_BUDGET_SECONDS];
-        budget->total.arrivals -= old->arrivals;
         budget->total.firsts -= old->firsts;
         budget->total.taken -= old->taken;
         *old = (struct retry_budget_count){0};
@@ -21,14 +20,12 @@ bool retry_budget_take(struct retry_budget *budget, bool is_retry, uint64_t now_
     age(budget, now_ns / NS_PER_S);
     struct retry_budget_count *now = &budget->bucket[budget->second % RETRY_BUDGET_SECONDS];
     struct retry_budget_count *total = &budget->total;
-    now->arrivals++;
-    total->arrivals++;
     if (!is_retry) {
         now->firsts++;
         total->firsts++;
         return true;
     }
-    if (total->arrivals >= RETRY_BUDGET_MIN_ARRIVALS &&
+    if (total->taken >= RETRY_BUDGET_FLOOR &&
         (total->taken + 1) * 100 > total->firsts * RETRY_BUDGET_PERCENT)
         return false;
     now->taken++;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The retry budget of one worker: within the last 10 s at most one retry is taken for every five
- * first attempts. Retries then multiply the load by 1.2 at most, however many attempts clients make
- * and at however many layers; a storm of retries is refused before any first attempt is.
- * A refused retry earns nothing, else a storm would pay for itself. Below 50 arrivals in the
- * window all pass: a share of a few requests says nothing.
+ * The retry budget of one worker: within the last 10 s one retry is taken for every five first
+ * attempts, and 50 in any case. Retries then multiply a load by 1.2 at most, however many attempts
+ * clients make and at however many layers; a storm of retries is refused before any first attempt
+ * is. A refused retry earns nothing, else a storm would pay for itself.
+ *
+ * The 50 are there for clients who have nothing left but retries: without them a worker that gets
+ * no first attempts would refuse for ever. (Finagle's RetryBudget has minRetriesPerSec for that.)
  *
  * Pure: the clock is passed in. The caller locks.
  */
@@ -14,14 +16,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RETRY_BUDGET_SECONDS      10
-#define RETRY_BUDGET_MIN_ARRIVALS 50
-#define RETRY_BUDGET_PERCENT      20
+#define RETRY_BUDGET_SECONDS 10
+#define RETRY_BUDGET_FLOOR   50
+#define RETRY_BUDGET_PERCENT 20
 
 struct retry_budget_count {
-    uint64_t arrivals; /* all, the refused ones too */
-    uint64_t firsts;   /* first attempts */
-    uint64_t taken;    /* retries that were not refused */
+    uint64_t firsts; /* first attempts */
+    uint64_t taken;  /* retries that were not refused */
 };
 
 struct retry_budget {

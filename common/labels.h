@@ -36,11 +36,11 @@
     X(MALFORMED, OTHER, "any", "malformed")
 
 /* Status codes the server can send; anything else would be counted as 0 and is a bug. */
-#define STATUS_LIST(X)                                                                         \
-    X(0)                                                                                       \
-    X(200)                                                                                     \
-    X(201) X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413) X(414) \
-        X(415) X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) X(505)
+#define STATUS_LIST(X)                                                                             \
+    X(0)                                                                                           \
+    X(200) X(201) X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413)     \
+        X(414) X(415) X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) \
+            X(505)
 
 /* What a request thread is doing. Waiting for the peer is never evidence of a hang. */
 #define STAGE_LIST(X)              \

@@ -23,8 +23,8 @@
 #define CODEL_INTERVAL_NS (100 * NS_PER_MS)
 
 struct codel {
-    uint64_t interval_end_ns; /* 0: no interval has begun */
-    uint64_t least_ns;        /* in this interval */
+    uint64_t interval_end_ns; /* 0: the oldest was not above the target when last looked at */
+    uint64_t least_ns;        /* in this interval; while overloaded */
     bool overloaded;
 };
 

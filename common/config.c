@@ -207,14 +207,16 @@ int config_check(const struct config *config, char *error, size_t error_size)
 {
     if (check_limits(config, error, error_size) < 0)
         return -1;
-    /* 4 threads stay free for /health, 1 login hashes and 4 wait, 8 may wait for each permit. */
-    uint64_t compartments = config->bulkhead_read + 8 + config->bulkhead_write + 8 + 5;
+    /* 4 threads stay free for /health; 4 logins may wait, 8 reads and 8 writes */
+    uint64_t compartments =
+        config->bulkhead_read + 8 + config->bulkhead_write + 8 + config->bulkhead_auth + 4;
     if (compartments + 4 > config->worker_threads) {
         snprintf(error, error_size,
-                 "bulkhead.read = %llu and bulkhead.write = %llu need worker.threads of at least "
-                 "%llu, it is %llu",
+                 "bulkhead.read = %llu, bulkhead.write = %llu and bulkhead.auth = %llu need "
+                 "worker.threads of at least %llu, it is %llu",
                  (unsigned long long)config->bulkhead_read,
-                 (unsigned long long)config->bulkhead_write, (unsigned long long)compartments + 4,
+                 (unsigned long long)config->bulkhead_write,
+                 (unsigned long long)config->bulkhead_auth, (unsigned long long)compartments + 4,
                  (unsigned long long)config->worker_threads);
         return -1;
     }

@@ -140,7 +140,10 @@
     X(DRAINING, "draining")                   \
     X(ROUTE_QUARANTINED, "route_quarantined") \
     X(CIRCUIT_OPEN, "circuit_open")           \
-    X(RETRY_BUDGET, "retry_budget")
+    X(RETRY_BUDGET, "retry_budget")           \
+    X(OVERLOADED, "overloaded")               \
+    X(RETRY, "retry")                         \
+    X(ESTIMATED, "estimated")
 
 /* What is limited, and what a limit said (worker/limits.c). */
 #define RATE_POLICY_LIST(X)             \

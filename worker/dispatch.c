@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/deadline.h"
 #include "common/fault.h"
 #include "common/health.h"
 #include "worker/auth.h"
 #include "worker/body.h"
+#include "worker/client.h"
 #include "worker/failure.h"
 #include "worker/items.h"
 #include "worker/limits.h"
@@ -17,6 +19,7 @@
 
 #define DEADLINE_HEALTH_MS 1000
 #define HEALTH_MAX_BYTES   4096
+#define LONG_WAIT_NS       (100 * NS_PER_MS) /* a client of a request that old may have given up */
 
 /* ---- endpoints that need nothing ---------------------------------------------------------- */
 
@@ -98,11 +101,9 @@ static void set_deadline(struct exchange *exchange)
     const struct request *request = &exchange->request;
     const struct front_door_peer *peer = &exchange->peer;
     enum request_class class = endpoint_class(request->route.endpoint);
-    uint64_t ms = default_deadline_ms(class, &exchange->services->child->config);
-    if (request->timeout_ms > 0 && request->timeout_ms < ms)
-        ms = request->timeout_ms;
-    exchange->deadline_ns =
-        ms * NS_PER_MS + (class == CLASS_HEALTH ? peer->admitted_ns : peer->first_byte_ns);
+    exchange->deadline_ns = deadline_from(
+        class == CLASS_HEALTH ? peer->admitted_ns : peer->first_byte_ns,
+        default_deadline_ms(class, &exchange->services->child->config), request->timeout_ms);
     liveness_request(request->route.endpoint, exchange->deadline_ns);
 }
 
@@ -216,6 +217,25 @@ static bool step_fault(struct exchange *exchange)
     return false;
 }
 
+/* The last look before the work: time may have passed, and the client may have. False when the
+ * response is made, or there is nobody to make one for. */
+static bool step_worth_it(struct exchange *exchange)
+{
+    enum request_class class = endpoint_class(exchange->request.route.endpoint);
+    uint64_t now_ns = clock_now_ns();
+    if (class == CLASS_HEALTH)
+        return true;
+    if (now_ns >= exchange->deadline_ns) {
+        failure_deadline(exchange, STAGE_HANDLE);
+        return false;
+    }
+    if (now_ns - exchange->peer.first_byte_ns < LONG_WAIT_NS || !client_is_gone(exchange->peer.fd))
+        return true;
+    exchange->response.status = 499;
+    exchange->reason = "client_gone";
+    return false;
+}
+
 void dispatch_request(struct exchange *exchange)
 {
     const struct mg_request_info *info = mg_get_request_info(exchange->connection);
@@ -234,7 +254,7 @@ void dispatch_request(struct exchange *exchange)
         response_problem(exchange, problem, detail);
     } else if (!step_head(exchange)) {
         settle_body(exchange);
-    } else if (step_body(exchange) && step_fault(exchange)) {
+    } else if (step_body(exchange) && step_fault(exchange) && step_worth_it(exchange)) {
         handlers[request->route.endpoint](exchange);
     }
 }

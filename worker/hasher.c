@@ -2,16 +2,17 @@
 #include "worker/hasher.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/crypto/password.h"
+#include "worker/client.h"
 #include "worker/liveness.h"
 #include "worker/permits.h"
 
@@ -22,6 +23,7 @@
 /* Belongs to the caller and to the thread: a caller whose time is up leaves, the hash goes on.
  * Who lets go last frees it. */
 struct job {
+    STAILQ_ENTRY(job) link;
     unsigned owners;
     bool done, matches, has_hash;
     pthread_cond_t finished;
@@ -31,10 +33,10 @@ struct job {
 };
 
 struct hasher {
-    struct permits permits; /* the one permit is held from hand-over to the end of the hash */
+    struct permits permits; /* one a thread, held from hand-over to the end of the hash */
     pthread_mutex_t mutex;  /* guards what follows, and the jobs */
     pthread_cond_t handed_over;
-    struct job *job;
+    STAILQ_HEAD(, job) jobs; /* handed over; never more than threads */
 };
 
 /* The mutex is held. */
@@ -53,10 +55,10 @@ static void *hash_for_ever(void *argument)
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
     pthread_mutex_lock(&hasher->mutex);
     for (;;) {
-        while (!hasher->job)
+        while (STAILQ_EMPTY(&hasher->jobs))
             pthread_cond_wait(&hasher->handed_over, &hasher->mutex);
-        struct job *job = hasher->job;
-        hasher->job = NULL;
+        struct job *job = STAILQ_FIRST(&hasher->jobs);
+        STAILQ_REMOVE_HEAD(&hasher->jobs, link);
         pthread_mutex_unlock(&hasher->mutex);
         bool matches =
             password_matches(job->password, job->length, job->has_hash ? job->hash : NULL);
@@ -70,21 +72,23 @@ static void *hash_for_ever(void *argument)
     return NULL;
 }
 
-struct hasher *hasher_start(struct slot_metrics *numbers)
+struct hasher *hasher_start(struct slot_metrics *numbers, unsigned threads, bool shed)
 {
-    pthread_t thread;
     struct hasher *hasher = calloc(1, sizeof *hasher);
     if (!hasher)
         return NULL;
-    permits_init(&hasher->permits, numbers, CLASS_AUTH, true, 1, WAITING_MOST, LONGEST_WAIT_NS);
+    permits_init(&hasher->permits, numbers, CLASS_AUTH, true, threads,
+                 shed ? WAITING_MOST : PERMITS_NO_LIMIT, LONGEST_WAIT_NS);
     pthread_mutex_init(&hasher->mutex, NULL);
     pthread_cond_init(&hasher->handed_over, NULL);
-    errno = pthread_create(&thread, NULL, hash_for_ever, hasher);
-    if (errno != 0) {
-        free(hasher);
-        return NULL;
+    STAILQ_INIT(&hasher->jobs);
+    for (unsigned i = 0; i < threads; i++) {
+        pthread_t thread;
+        errno = pthread_create(&thread, NULL, hash_for_ever, hasher);
+        if (errno != 0)
+            return NULL; /* not freed: earlier threads have it */
+        pthread_detach(thread);
     }
-    pthread_detach(thread);
     return hasher;
 }
 
@@ -103,19 +107,13 @@ static struct job *make_job(const char *password, size_t length, const char *has
     return job;
 }
 
-static bool client_is_gone(int fd)
-{
-    struct pollfd client = {.fd = fd, .events = POLLRDHUP};
-    return poll(&client, 1, 0) > 0;
-}
-
 static enum hasher_verdict run(struct hasher *hasher, struct job *job, uint64_t deadline_ns)
 {
     struct timespec deadline = clock_timespec(deadline_ns);
     enum hasher_verdict verdict = HASHER_DEADLINE;
     int error = 0;
     pthread_mutex_lock(&hasher->mutex);
-    hasher->job = job;
+    STAILQ_INSERT_TAIL(&hasher->jobs, job, link);
     pthread_cond_signal(&hasher->handed_over);
     while (!job->done && error != ETIMEDOUT)
         error = pthread_cond_clockwait(&job->finished, &hasher->mutex, CLOCK_MONOTONIC, &deadline);
@@ -133,6 +131,10 @@ enum hasher_verdict hasher_check(struct hasher *hasher, const char *password, si
     enum permit_result permit = permits_take(&hasher->permits, deadline_ns);
     if (permit != PERMIT_TAKEN)
         return permit == PERMIT_DEADLINE ? HASHER_DEADLINE : HASHER_REFUSED;
+    if (clock_now_ns() >= deadline_ns) {
+        permits_give(&hasher->permits);
+        return HASHER_DEADLINE;
+    }
     bool gone = client_is_gone(client_fd);
     struct job *job = gone ? NULL : make_job(password, length, hash);
     if (!job) {

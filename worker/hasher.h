@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The compartment of logins: one thread at nice 10 does all password hashing of this worker, so
- * that a flood of logins costs at most one CPU's leftovers and one hash's memory. Four may wait,
- * 100 ms at most; the rest is refused at once.
+ * The compartment of logins: one thread at nice 10 (bulkhead.auth) does all password hashing of
+ * this worker, so that a flood of logins costs at most one CPU's leftovers and one hash's memory.
+ * Four may wait, 100 ms at most; the rest is refused at once.
  */
 #ifndef BULKHEAD_HASHER_H
 #define BULKHEAD_HASHER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,8 +23,9 @@ enum hasher_verdict {
     HASHER_CLIENT_GONE, /* nobody is there to be answered, so nothing was hashed */
 };
 
-/* Start the thread; it lives as long as the process. NULL with errno when it cannot. */
-struct hasher *hasher_start(struct slot_metrics *numbers);
+/* Start so many threads; they live as long as the process. NULL with errno when one cannot start:
+ * the process is to end then. shed false: nobody is refused but for his deadline. */
+struct hasher *hasher_start(struct slot_metrics *numbers, unsigned threads, bool shed);
 
 /* Whether a password belongs to a hash (NULL: false, after the same work). Waits until
  * deadline_ns at the latest. client_fd is only looked at. */

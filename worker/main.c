@@ -41,7 +41,8 @@ static void open_everything(void)
     if (store_start(&child) != 0)
         child_give_up(&child, EXIT_CONFIGURATION, "bulkhead.read is more than a store can have");
     services.tokens = token_cache_make();
-    services.hasher = hasher_start(&child.slot->metrics);
+    services.hasher = hasher_start(&child.slot->metrics, (unsigned)child.config.bulkhead_auth,
+                                   child.config.overload_shed == OVERLOAD_SHED_ON);
     services.limits = limits_start(&child);
     if (!services.tokens || !services.hasher || !services.limits ||
         (errno = -self_read_start()) != 0)

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "common/clock.h"
+#include "common/ewma.h"
 
 /* Lies on the stack of the thread that waits; linked while it has no permit. */
 struct permit_waiter {
@@ -17,6 +18,7 @@ void permits_init(struct permits *permits, struct slot_metrics *numbers, enum re
 {
     *permits = (struct permits){
         .free = count,
+        .count = count,
         .waiting_most = waiting_most,
         .longest_wait_ns = longest_wait_ns,
         .inflight = with_gauges ? &numbers->bulkhead_inflight[class] : NULL,
@@ -31,6 +33,31 @@ static void change(_Atomic int64_t *gauge, int64_t by)
 {
     if (gauge)
         gauge_add(gauge, by);
+}
+
+/* Account for the permits in use until now; the mutex is held. */
+static void account(struct permits *permits, uint64_t now_ns)
+{
+    if (now_ns <= permits->changed_ns) /* read before the mutex was had */
+        return;
+    permits->held_ns += (permits->count - permits->free) * (now_ns - permits->changed_ns);
+    permits->changed_ns = now_ns;
+}
+
+/* Little's law: what all permits were held for between two returns is, on average, what one call
+ * takes; so no call needs to carry its beginning. */
+static void account_return(struct permits *permits, uint64_t now_ns)
+{
+    account(permits, now_ns);
+    permits->service_ns = ewma_add(permits->service_ns, permits->held_ns);
+    permits->held_ns = 0;
+}
+
+static bool would_wait_too_long(const struct permits *permits)
+{
+    return permits->waiting_most != PERMITS_NO_LIMIT &&
+           ewma_wait_ns(permits->service_ns, permits->waiting, permits->count) >
+               permits->longest_wait_ns;
 }
 
 /* Wait in line until the time is up. The mutex is held. */
@@ -56,14 +83,20 @@ enum permit_result permits_take(struct permits *permits, uint64_t deadline_ns)
 {
     enum permit_result result = PERMIT_TAKEN;
     enum refusal refusal = REFUSAL_FULL;
+    uint64_t now_ns = clock_now_ns();
     pthread_mutex_lock(&permits->mutex);
     if (permits->free > 0) {
+        account(permits, now_ns);
         permits->free--;
     } else if (permits->waiting >= permits->waiting_most) {
         result = PERMIT_REFUSED;
+    } else if (would_wait_too_long(permits)) {
+        result = PERMIT_REFUSED;
+        refusal = REFUSAL_ESTIMATED;
     } else {
-        uint64_t until_ns = clock_now_ns() + permits->longest_wait_ns;
-        bool own_time = deadline_ns < until_ns;
+        bool limited = permits->waiting_most != PERMITS_NO_LIMIT;
+        uint64_t until_ns = now_ns + permits->longest_wait_ns;
+        bool own_time = !limited || deadline_ns < until_ns;
         if (!wait_for_grant(permits, own_time ? deadline_ns : until_ns)) {
             result = own_time ? PERMIT_DEADLINE : PERMIT_REFUSED;
             refusal = own_time ? REFUSAL_DEADLINE : REFUSAL_WAITED;
@@ -80,7 +113,9 @@ enum permit_result permits_take(struct permits *permits, uint64_t deadline_ns)
 void permits_give(struct permits *permits)
 {
     change(permits->inflight, -1);
+    uint64_t now_ns = clock_now_ns();
     pthread_mutex_lock(&permits->mutex);
+    account_return(permits, now_ns);
     struct permit_waiter *first = TAILQ_FIRST(&permits->waiters);
     if (first) {
         /* It passes from hand to hand: a newcomer cannot get between. */

@@ -27,6 +27,23 @@ static struct {
     size_t threads;
 } server;
 
+/* What the door is told of the routes: it must know a request's class before there is a thread for
+ * it. The router (router.c) decides; a path written in another way than here is of class other at
+ * the door and meets its compartment all the same. */
+static const struct front_door_route routes[] = {
+    {NULL, "/health", ENDPOINT_HEALTH},
+    {NULL, "/openapi.json", ENDPOINT_OPENAPI},
+    {"GET", "/data/items/", ENDPOINT_ITEM_GET},
+    {"GET", "/data/items", ENDPOINT_ITEM_LIST},
+    {"POST", "/data/items", ENDPOINT_ITEM_CREATE},
+    {"PUT", "/data/items/", ENDPOINT_ITEM_PUT},
+    {"PATCH", "/data/items/", ENDPOINT_ITEM_PATCH},
+    {"DELETE", "/data/items/", ENDPOINT_ITEM_DELETE},
+    {"POST", "/auth/login", ENDPOINT_LOGIN},
+    {"HEAD", "/data/items/", ENDPOINT_ITEM_GET},
+    {"HEAD", "/data/items", ENDPOINT_ITEM_LIST},
+};
+
 /* ---- civetweb's callbacks ------------------------------------------------------------------ */
 
 static struct exchange *begin(struct mg_connection *connection)
@@ -130,6 +147,7 @@ int server_start(const struct services *services)
     unsigned count = child->region->header.listener_count;
     for (unsigned i = 0; i < count && i < LISTENERS_MAX; i++)
         listeners[i] = CHILD_FD_LISTENERS + (int)i;
+    const struct config *config = &child->config;
     struct front_door_settings settings = {
         .listeners = listeners,
         .listener_count = count < LISTENERS_MAX ? count : LISTENERS_MAX,
@@ -140,6 +158,13 @@ int server_start(const struct services *services)
         .incomplete_timeout_ms = INCOMPLETE_TIMEOUT_MS,
         .first_byte_limit_bytes = BODY_AT_DOOR_MAX_BYTES,
         .metrics = &child->slot->metrics,
+        .routes = routes,
+        .route_count = sizeof routes / sizeof routes[0],
+        .class_ns = {[CLASS_AUTH] = config->deadline_auth_ms * NS_PER_MS,
+                     [CLASS_READ] = config->deadline_read_ms * NS_PER_MS,
+                     [CLASS_WRITE] = config->deadline_write_ms * NS_PER_MS},
+        .shed = config->overload_shed == OVERLOAD_SHED_ON,
+        .newest_first = config->overload_order == OVERLOAD_ORDER_CODEL,
     };
     if (make_exchanges(services) < 0)
         return -1;

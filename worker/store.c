@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/db/fault_vfs.h"
 #include "worker/circuit.h"
+#include "common/deadline.h"
 #include "worker/commit.h"
 #include "worker/entrance.h"
 #include "worker/liveness.h"
@@ -79,15 +80,17 @@ int store_start(struct child *child)
         fault_vfs_install();
     store.database = (struct database){.child = child, .metrics = numbers};
     db_paths_set(&store.database.paths, child->region->header.data_dir);
+    unsigned waiting_most =
+        config->overload_shed == OVERLOAD_SHED_OFF ? PERMITS_NO_LIMIT : WAITING_MOST;
     permits_init(&store.items.permits, numbers, CLASS_READ, true, (unsigned)config->bulkhead_read,
-                 WAITING_MOST, READ_WAIT_NS);
+                 waiting_most, READ_WAIT_NS);
     pool_init(&store.items.pool, &store.database, DB_READER, (unsigned)config->bulkhead_read);
     /* The compartment of logins has its own gauges; these permits only pair with the pool. */
-    permits_init(&store.accounts.permits, numbers, CLASS_AUTH, false, ACCOUNT_READERS, WAITING_MOST,
+    permits_init(&store.accounts.permits, numbers, CLASS_AUTH, false, ACCOUNT_READERS, waiting_most,
                  READ_WAIT_NS);
     pool_init(&store.accounts.pool, &store.database, DB_READER, ACCOUNT_READERS);
     permits_init(&store.write_permits, numbers, CLASS_WRITE, true, (unsigned)config->bulkhead_write,
-                 WAITING_MOST, WRITE_WAIT_NS);
+                 waiting_most, WRITE_WAIT_NS);
     for (unsigned i = 0; i < DEPENDENCY_COUNT; i++)
         circuit_init(&store.circuit[i], child, i);
     store.items.circuit = &store.circuit[DEPENDENCY_DB_READ];
@@ -191,7 +194,7 @@ static enum store_result reading_begin(struct reading *reading, enum statement w
         liveness_stage(STAGE_HANDLE);
         return STORE_UNAVAILABLE; /* "locked" and "read-only" are no reasons to a reader */
     }
-    reading->connection->deadline_ns = reading->deadline_ns;
+    reading->connection->deadline_ns = deadline_of_query(reading->deadline_ns, reading->start_ns);
     reading->statement = connection_statement(reading->connection, which, sql[which]);
     if (reading->statement)
         return STORE_OK;

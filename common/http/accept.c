@@ -38,7 +38,7 @@ static bool has_room(struct connection **idle)
 {
     pthread_mutex_lock(&door.lock);
     unsigned parked = door.list[CONN_IDLE].count + door.list[CONN_PARTIAL].count +
-                      door.list[CONN_READY].count + door.list[CONN_READY_HEALTH].count;
+                      door.ready_count + door.list[CONN_READY_HEALTH].count;
     bool full = parked >= door.settings.parked_limit;
     *idle = full ? door.list[CONN_IDLE].head : NULL;
     pthread_mutex_unlock(&door.lock);

@@ -121,8 +121,17 @@ enum look conn_look(struct connection *c)
     return buffer_grow(c, (size_t)c->unread) ? LOOK_PARTIAL : LOOK_COMPLETE;
 }
 
+bool conn_skip(struct connection *c)
+{
+    if (c->opaque || c->buffer == NULL || request_end(c) - c->offset < c->unread)
+        return false;
+    c->offset = (uint32_t)request_end(c);
+    return true;
+}
+
 void conn_next(struct connection *c, char **spare)
 {
+    c->class = CLASS_COUNT;
     size_t rest = c->length - c->offset;
     c->frame = (struct frame){0};
     c->unread = 0;
@@ -185,6 +194,11 @@ static bool has_list(unsigned state)
     return state != CONN_NEW && state != CONN_SERVED;
 }
 
+static struct conn_list *list_of(const struct connection *c, unsigned state)
+{
+    return state == CONN_READY ? &door.ready[c->class] : &door.list[state];
+}
+
 static bool is_parked(unsigned state)
 {
     return state == CONN_IDLE || state == CONN_PARTIAL || state == CONN_READY ||
@@ -193,11 +207,13 @@ static bool is_parked(unsigned state)
 
 static void note_waiting(void)
 {
-    const struct connection *normal = door.list[CONN_READY].head;
     const struct connection *health = door.list[CONN_READY_HEALTH].head;
-    uint64_t since = normal != NULL ? normal->since_ns : 0;
-    if (health != NULL && (since == 0 || health->since_ns < since))
-        since = health->since_ns;
+    uint64_t since = health != NULL ? health->since_ns : 0;
+    for (unsigned class = 0; door.ready_count > 0 && class < CLASS_COUNT; class ++) {
+        const struct connection *first = door.ready[class].head;
+        if (first != NULL && (since == 0 || first->since_ns < since))
+            since = first->since_ns;
+    }
     /* seq_cst: a thread that ends its lease and the master that looks for one must not both miss
      * the other's step */
     atomic_store(&door.waiting_since_ns, since);
@@ -217,9 +233,15 @@ static void set_state(struct connection *c, enum conn_state state, uint64_t now_
 {
     unsigned before = c->state;
     if (has_list(before))
-        list_remove(&door.list[before], c);
+        list_remove(list_of(c, before), c);
+    if (state == CONN_READY && list_of(c, state)->count == 0)
+        shed_note_empty(c->class, now_ns);
     if (has_list(state))
-        list_append(&door.list[state], c);
+        list_append(list_of(c, state), c);
+    if (before == CONN_READY)
+        door.ready_count--;
+    if (state == CONN_READY)
+        door.ready_count++;
     if (is_parked(before) != is_parked(state))
         atomic_fetch_add_explicit(door.parked, is_parked(state) ? 1 : -1, memory_order_relaxed);
     c->state = (uint8_t)state;
@@ -247,7 +269,8 @@ struct connection *conn_open(int fd)
     if (c != NULL) {
         list_remove(&door.list[CONN_FREE], c);
         uint32_t generation = c->generation + 1;
-        *c = (struct connection){.fd = fd, .generation = generation, .state = CONN_NEW};
+        *c = (struct connection){
+            .fd = fd, .generation = generation, .state = CONN_NEW, .class = CLASS_COUNT};
         atomic_fetch_add_explicit(&door.open, 1, memory_order_relaxed);
     }
     pthread_mutex_unlock(&door.lock);
@@ -318,6 +341,6 @@ void conn_refuse(struct connection *c, unsigned status, char **spare)
 unsigned door_takeable(void)
 {
     unsigned room = door.normal_limit - door.normal_serving;
-    unsigned normal = door.list[CONN_READY].count;
+    unsigned normal = door.ready_count;
     return door.list[CONN_READY_HEALTH].count + (normal < room ? normal : room);
 }

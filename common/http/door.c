@@ -77,13 +77,21 @@ void door_look(struct connection *c)
     if (first)
         c->first_byte_ns = first_byte_ns(c, now);
     c->looked_at = true;
+    door_place(c, now);
+}
+
+void door_place(struct connection *c, uint64_t now_ns)
+{
     switch (conn_look(c)) {
     case LOOK_NOTHING:
+        move(c, CONN_IDLE, now_ns);
+        break;
     case LOOK_PARTIAL:
-        move(c, CONN_PARTIAL, now);
+        move(c, CONN_PARTIAL, now_ns);
         break;
     case LOOK_COMPLETE:
-        move(c, c->frame.health ? CONN_READY_HEALTH : CONN_READY, now);
+        shed_classify(c);
+        move(c, c->frame.health ? CONN_READY_HEALTH : CONN_READY, now_ns);
         break;
     case LOOK_TOO_LARGE:
         conn_refuse(c, 431, &door.spare);
@@ -224,10 +232,13 @@ static void handle(uint64_t key)
 int door_poll(struct pollfd *adopted, int timeout_ms)
 {
     adopted->revents = 0;
+    uint64_t now = clock_now_ns();
+    uint64_t look_again = shed_look(now);
     if (!wants_lease()) {
-        uint64_t now = clock_now_ns();
         accept_adjust(now);
         uint64_t next = expire_all(now);
+        if (look_again < next)
+            next = look_again;
         if (door.paused_until_ns > now && door.paused_until_ns < next)
             next = door.paused_until_ns;
         int limit = timeout_ms >= 0 && timeout_ms < TICK_MS ? timeout_ms : TICK_MS;
@@ -260,6 +271,9 @@ static void count_into(struct slot_metrics *slot)
 static void build_table(void)
 {
     memset(door.list, 0, sizeof door.list);
+    memset(door.ready, 0, sizeof door.ready);
+    memset(door.codel, 0, sizeof door.codel);
+    door.ready_count = 0;
     for (uint32_t i = 0; i < door.table_size; i++) {
         struct connection *c = &door.table[i];
         c->prev = i > 0 ? c - 1 : NULL;
@@ -301,6 +315,10 @@ int door_open(const struct front_door_settings *settings)
     door.normal_limit = threads - reserve;
     door.normal_serving = door.leases = door.leases_pending = door.injected_count = 0;
     door.paused_until_ns = door.held_bytes = 0;
+    door.looked_ns = door.line_ns = door.refused = 0;
+    door.random = clock_now_ns() ^ (uint64_t)getpid() << 32;
+    for (unsigned class = 0; class < CLASS_COUNT; class ++)
+        atomic_store(&door.service_ns[class], 0);
     door.listening = false;
     atomic_store(&door.draining, false);
     atomic_store(&door.waiting_since_ns, 0);

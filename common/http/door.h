@@ -5,7 +5,7 @@
  * Who owns a connection
  *   - CONN_IDLE, CONN_PARTIAL, CONN_LINGERING: the master thread. Only it reads, moves or closes
  *     them. Request threads put connections into these states and then let go of them.
- *   - CONN_READY: the list. Whoever takes it off, under the lock, owns it.
+ *   - CONN_READY, CONN_REFUSED: the list. Whoever takes it off, under the lock, owns it.
  *   - CONN_SERVED: the one request thread whose struct turn points to it; no lock is needed.
  * door.lock guards the lists, the counts and the table of free entries. It is held for a few
  * instructions and, where a connection changes hands, for the epoll_ctl that makes it known.
@@ -26,6 +26,7 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "common/codel.h"
 #include "common/http/framing.h"
 #include "common/http/front_door.h"
 
@@ -45,8 +46,9 @@ enum conn_state {
     CONN_NEW,     /* accepted, not looked at */
     CONN_IDLE,    /* no byte of a request */
     CONN_PARTIAL, /* some bytes of a request */
-    CONN_READY,   /* a request waits for a thread */
+    CONN_READY,   /* a request waits for a thread; in the list of its class */
     CONN_READY_HEALTH,
+    CONN_REFUSED,   /* judged: the master thread is to answer it */
     CONN_SERVED,    /* has a thread */
     CONN_LINGERING, /* answered and shut; what still comes is thrown away */
     CONN_STATES,
@@ -60,6 +62,9 @@ struct connection {
     bool linger;                                /* asked for: let the client finish sending */
     bool watched;                               /* in the epoll set, perhaps disarmed */
     bool looked_at;                             /* bytes were read from it before */
+    uint8_t class;                              /* READY: of its request; else CLASS_COUNT */
+    uint8_t endpoint;                           /* READY: as far as the door knows */
+    uint8_t verdict;                            /* REFUSED: enum overload_verdict */
     uint32_t scanned, length, offset, capacity; /* of buffer: framed, received, handed on, size */
     char *buffer;                               /* NULL when no byte waits */
     struct frame frame;
@@ -114,14 +119,20 @@ struct door {
     pthread_mutex_t lock;
     struct connection *table;
     uint32_t table_size;
-    struct conn_list list[CONN_STATES]; /* CONN_FREE and the waiting states */
-    unsigned leases;                    /* threads civetweb gave out */
+    struct conn_list list[CONN_STATES];  /* CONN_FREE and the waiting states but CONN_READY */
+    struct conn_list ready[CLASS_COUNT]; /* CONN_READY, longest waiting first */
+    unsigned ready_count;
+    struct codel codel[CLASS_COUNT];
+    unsigned leases; /* threads civetweb gave out */
     unsigned leases_pending;
     unsigned normal_serving, normal_limit;
     uint64_t held_bytes; /* of buffers beyond HEADER_LIMIT */
     int injected[16];
     unsigned injected_count;
     bool running;
+    /* shed.c; the master's but for service_ns */
+    _Atomic uint64_t service_ns[CLASS_COUNT]; /* mean; 0 unknown */
+    uint64_t looked_ns, line_ns, refused, random;
     _Atomic uint64_t nowhere; /* counts without metrics */
     _Atomic int64_t no_gauge;
     _Atomic uint64_t *accepts, *evicted, *returned;
@@ -146,6 +157,10 @@ ssize_t conn_receive(struct connection *c, int flags, char **spare);
 
 /* What has been received of the request. */
 enum look conn_look(struct connection *c);
+
+/* Drop the request that was answered without a thread. False when it is not here as a whole: then
+ * nobody knows where the next one begins. */
+bool conn_skip(struct connection *c);
 
 /* Forget the request that was served; bytes of the next one move to the front. */
 void conn_next(struct connection *c, char **spare);
@@ -181,6 +196,24 @@ int turn_poll(struct turn *turn, struct pollfd *pfd, int timeout_ms);
 ssize_t turn_receive(struct turn *turn, void *out, size_t size);
 ssize_t turn_send(struct turn *turn, const void *bytes, size_t size);
 
+/* ---- shed.c: who is served next, and who not at all ------------------------------------------ */
+
+/* Name the class of the request that is about to be READY. */
+void shed_classify(struct connection *c);
+
+/* The ready request to serve next, still in its list; NULL when none is left. Under the lock. Those
+ * it finds hopeless become REFUSED; *refused is set then: wake the master. */
+struct connection *shed_choose(uint64_t now_ns, bool *refused);
+
+/* A list of ready requests was empty or is now. Under the lock. */
+void shed_note_empty(unsigned class, uint64_t now_ns);
+
+/* A thread has answered a request that came from the list. */
+void shed_served(const struct connection *c);
+
+/* The master's look at those that wait: refuse who must be. Returns when to look again. */
+uint64_t shed_look(uint64_t now_ns);
+
 /* ---- accept.c: the master thread's way to new connections ---------------------------------- */
 
 /* Accept one connection, when that listener has one and there is room. */
@@ -197,6 +230,10 @@ void accept_injected(void);
 /* Keys of the epoll set beyond the table's indices. */
 #define KEY_WAKE     UINT64_MAX
 #define KEY_LISTENER (UINT64_MAX - LISTENERS_MAX) /* + index */
+
+/* Put a connection where what is in its buffer belongs; its first bytes came at c->first_byte_ns.
+ */
+void door_place(struct connection *c, uint64_t now_ns);
 
 /* Bytes may have come. Receive them and decide where the connection belongs now. */
 void door_look(struct connection *c);

@@ -60,6 +60,24 @@ static const char *field_value(const char *line, const char *end, const char *na
     return line < end && *line == ':' ? line + 1 : NULL;
 }
 
+/* A small number with nothing but white space around it; else 0. */
+static uint32_t parse_small(const char *value, const char *end)
+{
+    uint64_t n = 0;
+    return parse_length(value, end, &n) && n <= UINT32_MAX ? (uint32_t)n : 0;
+}
+
+/* What the application's clients say of time and of attempts; the first counts. */
+static void parse_extra(const char *line, const char *end, struct frame *frame)
+{
+    const char *value = field_value(line, end, "x-request-timeout-ms", 20);
+    if (value != NULL && frame->timeout_ms == 0)
+        frame->timeout_ms = parse_small(value, end);
+    value = field_value(line, end, "x-retry-attempt", 15);
+    if (value != NULL && frame->attempt == 0)
+        frame->attempt = parse_small(value, end);
+}
+
 static bool is_health(const char *bytes, const char *end)
 {
     static const char *const prefixes[] = {"/health", "/v1/health", "/openapi.json"};
@@ -108,6 +126,9 @@ static enum framing parse_fields(const char *line, const char *end, struct frame
         case 'e':
             frame->expects |= field_value(line, eol, "expect", 6) != NULL;
             break;
+        case 'x':
+            parse_extra(line, eol, frame);
+            break;
         default: /* a folded line could be the rest of a field that matters */
             if (*line == ' ' || *line == '\t')
                 return FRAMING_OPAQUE;
@@ -131,4 +152,25 @@ enum framing frame_request(const char *bytes, size_t length, uint32_t *scanned, 
     frame->health = is_health(bytes, line);
     frame->no_path = is_no_path(bytes, line);
     return parse_fields(line + 1, end, frame);
+}
+
+const char *frame_field(const char *bytes, size_t length, const char *name, size_t *value_length)
+{
+    const char *end = bytes + length, *line = memchr(bytes, '\n', length);
+    size_t size = strlen(name);
+    while (line != NULL && ++line < end) {
+        const char *eol = memchr(line, '\n', (size_t)(end - line));
+        const char *stop = eol != NULL ? eol : end;
+        const char *value = field_value(line, stop, name, size);
+        if (value != NULL) {
+            while (value < stop && (*value == ' ' || *value == '\t'))
+                value++;
+            while (stop > value && (stop[-1] == ' ' || stop[-1] == '\t' || stop[-1] == '\r'))
+                stop--;
+            *value_length = (size_t)(stop - value);
+            return value;
+        }
+        line = eol;
+    }
+    return NULL;
 }

@@ -23,13 +23,19 @@ enum framing {
 struct frame {
     uint32_t header_length; /* with its empty line */
     uint64_t content_length;
-    bool expects; /* Expect: the body comes only after an answer */
-    bool health;  /* target of the kind that reserved threads serve */
+    bool expects;        /* Expect: the body comes only after an answer */
+    bool health;         /* target of the kind that reserved threads serve */
+    uint32_t attempt;    /* X-Retry-Attempt, 0 when absent or none */
+    uint32_t timeout_ms; /* X-Request-Timeout-Ms, 0 when absent or none */
     bool no_path; /* target in absolute or asterisk form, which civetweb drops without a word */
 };
 
 /* Look at the bytes received so far. *scanned: how many of them earlier calls saw, 0 at first. */
 enum framing frame_request(const char *bytes, size_t length, uint32_t *scanned,
                            struct frame *frame);
+
+/* The value of the first field of this name (lower case) in a header of `length` bytes, without the
+ * white space around it; NULL when there is none. */
+const char *frame_field(const char *bytes, size_t length, const char *name, size_t *value_length);
 
 #endif

@@ -78,6 +78,7 @@ static void end_request(const struct mg_connection *connection, int status)
 {
     if (door.user.end_request != NULL)
         door.user.end_request(connection, status);
+    shed_served(door_turn->conn);
     atomic_store_explicit(&door_turn->step, TURN_BETWEEN, memory_order_relaxed);
 }
 
@@ -245,8 +246,8 @@ unsigned front_door_busy(void)
     pthread_mutex_lock(&door.lock);
     unsigned busy = 0;
     if (door.running) {
-        busy = door.list[CONN_PARTIAL].count + door.list[CONN_READY].count +
-               door.list[CONN_READY_HEALTH].count;
+        busy = door.list[CONN_PARTIAL].count + door.ready_count +
+               door.list[CONN_READY_HEALTH].count + door.list[CONN_REFUSED].count;
         for (unsigned i = 0; i < door.settings.threads; i++) {
             unsigned step = atomic_load_explicit(&door.turns[i].step, memory_order_relaxed);
             busy += step != TURN_NONE && step != TURN_BETWEEN;

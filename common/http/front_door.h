@@ -25,6 +25,14 @@
 #include "common/metrics.h"
 #include "common/region.h"
 
+/* What a request is for, as far as the door looks: its method and how its path begins. The first
+ * row that fits counts; a leading /v1 is skipped. What no row fits is of class other. */
+struct front_door_route {
+    const char *method; /* NULL: any */
+    const char *path;   /* a prefix */
+    enum endpoint endpoint;
+};
+
 struct front_door_settings {
     const int *listeners; /* inherited, listening, O_NONBLOCK; borrowed for the door's life */
     unsigned listener_count;
@@ -37,6 +45,13 @@ struct front_door_settings {
     uint64_t first_byte_limit_bytes; /* body bytes awaited at the door; larger bodies are read by
                                         the handler: 64 KiB */
     struct slot_metrics *metrics;    /* accepts, door_*; NULL counts nowhere */
+
+    /* Overload (common/overload.h). Classes health and other are never refused. */
+    const struct front_door_route *routes; /* borrowed; needed where shed is set */
+    unsigned route_count;
+    uint64_t class_ns[CLASS_COUNT]; /* the longest deadline of a class; 0: none, never refused */
+    bool shed;                      /* refuse what waited too long or has no time left */
+    bool newest_first;              /* while CoDel finds a class overloaded */
 };
 
 /* The connection a request came on. Valid from begin_request to end_request. */

@@ -42,6 +42,8 @@ static void hand_back(struct turn *turn, enum look look)
     enum conn_state state = look == LOOK_COMPLETE  ? ready_state(c)
                             : look == LOOK_PARTIAL ? CONN_PARTIAL
                                                    : CONN_IDLE;
+    if (state == CONN_READY)
+        shed_classify(c);
     pthread_mutex_lock(&door.lock);
     bool moved = conn_move(c, state, clock_now_ns());
     detach(turn);
@@ -85,10 +87,10 @@ static bool somebody_waits(void)
     return since != 0 && clock_now_ns() - since > PATIENCE_NS;
 }
 
-static void start(struct turn *turn)
+static void start(struct turn *turn, uint64_t now_ns)
 {
     struct connection *c = turn->conn;
-    c->admitted_ns = clock_now_ns();
+    c->admitted_ns = now_ns;
     c->linger = false;
     turn->blocked_ns = 0;
     step_set(turn, TURN_START);
@@ -129,13 +131,15 @@ static bool continue_connection(struct turn *turn)
         hand_back(turn, look);
         return false;
     }
-    start(turn);
+    start(turn, clock_now_ns());
     return true;
 }
 
 /* A ready request for a thread without a connection. */
 static bool take_ready(struct turn *turn)
 {
+    uint64_t now = clock_now_ns();
+    bool refused = false;
     pthread_mutex_lock(&door.lock);
     if (turn->pending) {
         turn->pending = false;
@@ -144,17 +148,19 @@ static bool take_ready(struct turn *turn)
     struct connection *c = door.list[CONN_READY_HEALTH].head;
     bool normal_free = door.normal_serving < door.normal_limit;
     if (c == NULL && normal_free)
-        c = door.list[CONN_READY].head;
+        c = shed_choose(now, &refused);
     if (c != NULL) {
-        conn_move(c, CONN_SERVED, 0);
+        conn_move(c, CONN_SERVED, now);
         turn->conn = c;
         turn->reserved = !normal_free;
         if (normal_free)
             door.normal_serving++;
     }
     pthread_mutex_unlock(&door.lock);
+    if (refused)
+        door_wake();
     if (c != NULL)
-        start(turn);
+        start(turn, now);
     return c != NULL;
 }
 

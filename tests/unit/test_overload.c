@@ -59,7 +59,7 @@ static void an_empty_queue_ends_overload(void **unused)
     codel_note(&codel, 0, t * MS);
     codel_note(&codel, 60 * MS, (t + 5) * MS);
     /* at the end of the interval in which it was empty, at the latest */
-    note_for(&codel, t + 5, t + 110, 60);
+    note_for(&codel, t + 5, t + 100, 60);
     assert_false(codel.overloaded);
 }
 

@@ -17,7 +17,7 @@ static inline uint64_t ewma_add(uint64_t mean, uint64_t value)
     return next > 0 ? next : 1;
 }
 
-/* How long who comes now will wait when so many wait before him and `permits` run at once. */
+/* How long the last of so many that wait will wait when `permits` run at once. */
 static inline uint64_t ewma_wait_ns(uint64_t mean_ns, uint64_t queued, uint64_t permits)
 {
     return permits == 0 || (queued > 0 && mean_ns > UINT64_MAX / queued)

@@ -55,8 +55,8 @@ static void account_return(struct permits *permits, uint64_t now_ns)
 
 static bool would_wait_too_long(const struct permits *permits)
 {
-    return permits->waiting_most != PERMITS_NO_LIMIT &&
-           ewma_wait_ns(permits->service_ns, permits->waiting, permits->count) >
+    return permits->waiting_most != PERMITS_NO_LIMIT && permits->waiting > 0 &&
+           ewma_wait_ns(permits->service_ns, permits->waiting + 1, permits->count) >
                permits->longest_wait_ns;
 }
 

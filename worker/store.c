@@ -325,6 +325,9 @@ static int fill_page(struct reading *reading, struct page *page, unsigned limit,
         if (added != PAGE_ADDED)
             return added == PAGE_FULL ? SQLITE_ROW : SQLITE_NOMEM;
         memcpy(last_id, item.id, UUID_TEXT_SIZE);
+        /* a page of a slow disk's takes fewer steps than the progress handler waits for */
+        if (clock_now_ns() > reading->connection->deadline_ns)
+            return SQLITE_INTERRUPT;
     }
     return code;
 }

@@ -7,6 +7,7 @@
 
 #define PREPARED_ITEMS      50u
 #define PREPARE_PATIENCE_NS (30 * NS_PER_S)
+#define PREPARE_STEP_NS     (2 * NS_PER_MS)
 #define LIST_PAGE           20u
 /* In a closed loop a refused connection costs next to nothing: without a pause this program would
  * do nothing but connect, and take the processor from the server that is starting again. */
@@ -44,6 +45,8 @@ int run_prepare(struct run *run, struct outcome *outcome)
     for (unsigned i = 0; i < PREPARED_ITEMS; i++) {
         struct request *request =
             engine_request(run->engine, REQUEST_CREATE, prepare_done, &preparation);
+        /* one after the other: fifty connections at one instant may all be one worker's */
+        request->due_ns = now_ns + i * PREPARE_STEP_NS;
         request->give_up_ns = now_ns + PREPARE_PATIENCE_NS;
         write_new_item(run, request, i % run->accounts->count);
         engine_submit(run->engine, request);

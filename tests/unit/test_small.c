@@ -201,6 +201,14 @@ static void keys_that_disagree_are_named(void **unused)
     assert_int_equal(config_check(&config, error, sizeof error), -1);
     assert_non_null(strstr(error, "bulkhead.read"));
     assert_non_null(strstr(error, "worker.threads"));
+    /* 16 + 8 reads, 16 + 8 writes, 1 + 4 logins are 53; four threads are kept for probes */
+    config_defaults(&config);
+    config.worker_threads = 57;
+    assert_int_equal(config_check(&config, error, sizeof error), 0);
+    config.bulkhead_auth = 2;
+    assert_int_equal(config_check(&config, error, sizeof error), -1);
+    assert_non_null(strstr(error, "bulkhead.auth = 2"));
+    assert_non_null(strstr(error, "at least 58, it is 57"));
 }
 
 static void steps_of_the_log_are_in_order(void **unused)

@@ -229,7 +229,8 @@ static bool step_worth_it(struct exchange *exchange)
         failure_deadline(exchange, STAGE_HANDLE);
         return false;
     }
-    if (now_ns - exchange->peer.first_byte_ns < LONG_WAIT_NS || !client_is_gone(exchange->peer.fd))
+    if (exchange->services->child->config.overload_shed == OVERLOAD_SHED_OFF ||
+        now_ns - exchange->peer.first_byte_ns < LONG_WAIT_NS || !client_is_gone(exchange->peer.fd))
         return true;
     exchange->response.status = 499;
     exchange->reason = "client_gone";

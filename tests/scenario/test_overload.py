@@ -148,12 +148,13 @@ def test_all_threads_busy(make_server, tmp_path, config):
 # ---- a stall under load, and clients that ask again ---------------------------------------------
 
 def stall(make_server, tmp_path, stall_s, after_s, config):
-    """The share of requests that succeeded in each second after the stall. 90 % of what is left of
-    4 permits in each of 4 workers when some reads begin twice (see slow_reads)."""
+    """A load of 90 % of what is left of 4 permits in each of 4 workers when some reads begin twice
+    (see slow_reads), and the second of it in which the stall ended. (A single permit refuses some at
+    that load: who may wait for one of 62 ms?)"""
     server = make_server(workers=4, config={**FAULTS, **config, "bulkhead.read": PERMITS})
     slow_reads(server)
     Run(server, tmp_path, 50, 1).finish()
-    run = Run(server, tmp_path, 230 * PERMITS // 4, 2 + stall_s + after_s, "--retry", "immediate",
+    run = Run(server, tmp_path, 40 if SANITIZED else 230, 2 + stall_s + after_s, "--retry", "immediate",
               "--attempts", "3")
     time.sleep(2)  # the time before the stall, which is as long as it is
     server.ctl("faults", "set", "db", "effect=hang", "op=begin", f"duration={stall_s}s",
@@ -167,7 +168,7 @@ def stall(make_server, tmp_path, stall_s, after_s, config):
 def test_a_stall_is_over_when_it_is_over(make_server, tmp_path):
     stall_s, after_s = (10, 20) if FULL else (3, 4)
     run, end = stall(make_server, tmp_path, stall_s, after_s, {})
-    assert run.success(0, 1) > 0.8
+    assert run.success(0, 1) > (0.6 if SANITIZED else 0.8)
     within = 10 if FULL else 2
     assert run.success(end + within, end + after_s) >= 0.95
 
@@ -271,7 +272,7 @@ def test_a_flood_of_logins(make_server, tmp_path):
     assert load["latency_ms"]["p95"] < 200 * NOISE
     assert not prober.wrong, prober.wrong[:3]
     assert percentile(prober.took, 0.99) < 0.05 * NOISE
-    assert grown < 64 * (4 if SANITIZED else 1)
+    assert SANITIZED or grown < 64  # AddressSanitizer keeps what was freed
 
 
 SLOW_MODES = {

@@ -36,7 +36,7 @@ struct hasher {
     struct permits permits; /* one a thread, held from hand-over to the end of the hash */
     pthread_mutex_t mutex;  /* guards what follows, and the jobs */
     pthread_cond_t handed_over;
-    STAILQ_HEAD(, job) jobs; /* handed over; never more than threads */
+    STAILQ_HEAD(jobs, job) jobs; /* handed over; never more than threads */
 };
 
 /* The mutex is held. */

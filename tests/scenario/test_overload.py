@@ -168,11 +168,12 @@ def stall(make_server, tmp_path, stall_s, after_s, config):
 
 
 def test_a_stall_is_over_when_it_is_over(make_server, tmp_path):
+    """A share is a matter of speed: a sanitized build, slow beside others, shows that it comes back."""
     stall_s, after_s = (10, 20) if FULL else (3, 4)
     run, end = stall(make_server, tmp_path, stall_s, after_s, {})
     assert SANITIZED or run.success(0, 1) > 0.8
     within = 10 if FULL else 2
-    assert run.success(end + within, end + after_s) >= 0.95
+    assert run.success(end + within, end + after_s) >= (0.5 if SANITIZED else 0.95)
 
 
 @pytest.mark.skipif(not FULL, reason="OVERLOAD_FULL=1: it takes 45 s to show that nothing happens")

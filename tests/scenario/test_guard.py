@@ -15,6 +15,7 @@ import uuid
 import pytest
 
 from conftest import NOISE, program, wait_for
+from outage import all_items
 
 PAGE = 4096
 ROBUST_SHARED = 16 | 128  # bits of __kind in glibc's pthread_mutex_t, at offset 16 of 40 bytes
@@ -74,12 +75,7 @@ class Writers:
 
 
 def titles(server):
-    found, cursor = [], ""
-    while cursor is not None:
-        page = server.request("GET", f"/data/items?limit=100{cursor}").json
-        found += [i["title"] for i in page["items"]]
-        cursor = f"&cursor={page['next_cursor']}" if page["next_cursor"] else None
-    return found
+    return list(all_items(server).values())
 
 
 def test_a_gate_written_over_is_made_anew(make_server):

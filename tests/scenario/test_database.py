@@ -48,9 +48,8 @@ def test_app_db_is_moved_away_and_back(make_server):
         assert not w.odd, w.odd[:3]
     assert processes(server) == before
     assert server.metric("worker_restarts_total", reason="local_db_fault") == 0
-    events = [e for e in server.events() if "slow" not in e["text"]]  # a busy disk is no outage
-    assert len([e for e in events if e["event"] == "db_unavailable"]) == 1
-    assert len([e for e in events if e["event"] == "db_recovered"]) == 1
+    events = [e["event"] for e in server.events()]
+    assert events.count("db_unavailable") == 1 and events.count("db_recovered") == 1
     assert not [l for l in server.log_lines("request") if l["status"] < 500 and "db_unavailable" in l]
     mine = [i["id"] for i in server.request("GET", "/data/items?limit=100").json["items"]
             if i["title"].startswith("back ")]
@@ -171,9 +170,7 @@ def test_the_log_stays_small_under_writes(make_server):
         sizes.append(server.metric("db_wal_bytes"))
         time.sleep(0.1)
     outcome = load.finish()
-    # On a disk that others keep busy a compartment may be full for a moment: an honest 503.
-    assert set(outcome.attempts) <= {"http_503"}, outcome.attempts
-    assert outcome.attempts.get("http_503", 0) < 0.05 * outcome.sent
+    assert not outcome.attempts, outcome.attempts
     written = server.metric("http_requests_total", code="201")
     assert written > rate * 8
     assert server.metric("db_commits_total") > written / 8

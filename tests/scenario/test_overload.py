@@ -156,7 +156,7 @@ def stall(make_server, tmp_path, stall_s, after_s, config):
                                             "deadline.read": 12000})
     slow_reads(server)
     Run(server, tmp_path, 50, 1).finish()
-    run = Run(server, tmp_path, 40 if SANITIZED else 230, 2 + stall_s + after_s, "--retry", "immediate",
+    run = Run(server, tmp_path, 15 if SANITIZED else 230, 2 + stall_s + after_s, "--retry", "immediate",
               "--attempts", "3")
     time.sleep(2)  # the time before the stall, which is as long as it is
     server.ctl("faults", "set", "db", "effect=hang", "op=begin", f"duration={stall_s}s",
@@ -168,12 +168,11 @@ def stall(make_server, tmp_path, stall_s, after_s, config):
 
 
 def test_a_stall_is_over_when_it_is_over(make_server, tmp_path):
-    """A share is a matter of speed: a sanitized build, slow beside others, shows that it comes back."""
     stall_s, after_s = (10, 20) if FULL else (3, 4)
     run, end = stall(make_server, tmp_path, stall_s, after_s, {})
     assert SANITIZED or run.success(0, 1) > 0.8
     within = 10 if FULL else 2
-    assert run.success(end + within, end + after_s) >= (0.5 if SANITIZED else 0.95)
+    assert run.success(end + within, end + after_s) >= 0.95
 
 
 @pytest.mark.skipif(not FULL, reason="OVERLOAD_FULL=1: it takes 45 s to show that nothing happens")

@@ -9,8 +9,8 @@
 
 #include "common/clock.h"
 #include "supervisor/console/history.h"
+#include "supervisor/console/history_access.h"
 #include "supervisor/console/history_file.h"
-#include "supervisor/console/history_memory.h"
 
 #define WRITE_EVERY_MS 5000
 #define BEGIN_MS       100 /* until the first look */

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/account.h"
+#include "worker/answer_fault.h"
 #include "worker/body.h"
 #include "worker/dispatch.h"
 #include "worker/liveness.h"
@@ -69,7 +70,7 @@ static int begin_request(struct mg_connection *connection)
 {
     struct exchange *exchange = begin(connection);
     dispatch_request(exchange);
-    if (exchange->response.status == 499)
+    if (exchange->response.status == 499 || answer_fault_strikes(exchange))
         mg_disable_connection_keep_alive(connection);
     else
         response_send(exchange);

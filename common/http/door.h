@@ -60,6 +60,7 @@ struct connection {
     uint8_t state;                              /* enum conn_state */
     bool opaque;                                /* framing is not known: nothing may follow */
     bool linger;                                /* asked for: let the client finish sending */
+    bool reset;                                 /* asked for: close at once, whatever waits */
     bool watched;                               /* in the epoll set, perhaps disarmed */
     bool looked_at;                             /* bytes were read from it before */
     uint8_t class;                              /* READY: of its request; else CLASS_COUNT */

@@ -14,6 +14,7 @@
 #include "worker/answer_fault.h"
 #include "worker/body.h"
 #include "worker/dispatch.h"
+#include "worker/json_memory.h"
 #include "worker/liveness.h"
 #include "worker/route_gate.h"
 
@@ -167,6 +168,7 @@ int server_start(const struct services *services)
         .shed = config->overload_shed == OVERLOAD_SHED_ON,
         .newest_first = config->overload_order == OVERLOAD_ORDER_CODEL,
     };
+    json_memory_start();
     if (make_exchanges(services) < 0)
         return -1;
     return front_door_start(&settings, &callbacks, NULL, options) ? 0 : -1;

@@ -119,6 +119,7 @@ bool child_wait_ms(struct child *child, int limit_ms)
     }
     child_heartbeat(child);
     fault_strike(FAULT_POINT_NOW);
+    fault_hold();
     return term;
 }
 

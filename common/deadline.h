@@ -24,11 +24,17 @@ static inline uint64_t deadline_left_ns(uint64_t deadline_ns, uint64_t now_ns)
     return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
 }
 
+/* Of work that starts now and has limit_ns of its own: never beyond the deadline it is done under.
+ */
+static inline uint64_t deadline_within(uint64_t deadline_ns, uint64_t now_ns, uint64_t limit_ns)
+{
+    return deadline_left_ns(deadline_ns, now_ns) < limit_ns ? deadline_ns : now_ns + limit_ns;
+}
+
 /* When a query that starts now must end. */
 static inline uint64_t deadline_of_query(uint64_t deadline_ns, uint64_t now_ns)
 {
-    return deadline_left_ns(deadline_ns, now_ns) < DEADLINE_QUERY_NS ? deadline_ns
-                                                                     : now_ns + DEADLINE_QUERY_NS;
+    return deadline_within(deadline_ns, now_ns, DEADLINE_QUERY_NS);
 }
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/fault_act.h"
+#include "common/fault_hold.h"
 
 static const _Atomic uint64_t none_active;
 const _Atomic uint64_t *fault_active_word = &none_active;
@@ -63,17 +64,33 @@ static bool is_meant_for_us(const struct fault *fault)
     return generation != 0 && (!fault->once || generation == bench.generation);
 }
 
+/* Of a value that a ramp lets grow. */
+static uint64_t grown(const struct fault *fault, uint64_t value, uint64_t now_ns)
+{
+    uint64_t age_ms = now_ns > fault->begin_ns ? (now_ns - fault->begin_ns) / NS_PER_MS : 0;
+    return age_ms < fault->ramp_ms ? value * age_ms / fault->ramp_ms : value;
+}
+
+/* The chance of an occasion. What has a delay or an amount grows in that alone. */
+static uint64_t chance_of(const struct fault *fault, uint64_t now_ns)
+{
+    bool delays =
+        fault->kind == FAULT_SLOW || (fault->kind == FAULT_DB && fault->variant == FAULT_DB_SLOW);
+    bool grows = !delays && fault->kind != FAULT_RESOURCE;
+    return grows ? grown(fault, fault->per_million, now_ns) : fault->per_million;
+}
+
 /* Whether this occasion is one for the fault; then it is marked and counted, before it strikes. */
 static bool take(const struct fault *fault, unsigned place, uint64_t now_ns)
 {
     struct fault_mark *mark = &bench.slot->fault_mark[place];
     bool known = atomic_load_explicit(&mark->id, memory_order_relaxed) == fault->id;
     uint64_t last_ns = atomic_load_explicit(&mark->struck_ns, memory_order_relaxed);
+    uint64_t chance = chance_of(fault, now_ns);
     if (fault->state != FAULT_STATE_ACTIVE || now_ns >= fault->end_ns || !is_meant_for_us(fault) ||
         (known && fault->once) ||
         (known && fault->per_second && now_ns < last_ns + NS_PER_S / fault->per_second) ||
-        (fault->per_million < FAULT_ALWAYS_PPM &&
-         draw(fault) % FAULT_ALWAYS_PPM >= fault->per_million))
+        (chance < FAULT_ALWAYS_PPM && draw(fault) % FAULT_ALWAYS_PPM >= chance))
         return false;
     atomic_store_explicit(&mark->struck_ns, now_ns, memory_order_relaxed);
     atomic_store_explicit(&mark->id, fault->id, memory_order_release);
@@ -98,21 +115,27 @@ static bool goes_on(uint32_t id)
 
 /* ---- what they do -------------------------------------------------------------------------- */
 
-/* All that one occasion met: crash before hang before error before slow; delays add up. */
+/* Where and on what a fault may strike. */
+struct occasion {
+    enum fault_point point;
+    unsigned class, endpoint;
+    uint32_t without; /* bit of each kind that would not be felt here */
+};
+
+/* All that one occasion met: crash before hang before no answer before error before slow; delays
+ * add up. */
 struct strike {
     uint32_t kinds; /* bit of each kind that strikes */
     struct fault crash, hang, scribble;
     unsigned status;
     uint32_t slow_id;
-    uint64_t delay_ms;
+    uint64_t delay_ms, random;
 };
 
 static uint64_t delay_of(const struct fault *fault, uint64_t now_ns)
 {
-    uint64_t delay_ms = fault->delay_ms, age_ms = (now_ns - fault->begin_ns) / NS_PER_MS;
-    if (now_ns > fault->begin_ns && age_ms < fault->ramp_ms)
-        delay_ms = delay_ms * age_ms / fault->ramp_ms;
-    return delay_ms + (fault->jitter_ms ? draw(fault) % (fault->jitter_ms + 1) : 0);
+    return grown(fault, fault->delay_ms, now_ns) +
+           (fault->jitter_ms ? draw(fault) % (fault->jitter_ms + 1) : 0);
 }
 
 static void add(struct strike *strike, const struct fault *fault, uint64_t now_ns)
@@ -135,27 +158,28 @@ static void add(struct strike *strike, const struct fault *fault, uint64_t now_n
         strike->delay_ms += delay_of(fault, now_ns);
         strike->slow_id = fault->id;
         break;
+    case FAULT_WRONG:
+        strike->random = draw(fault);
+        break;
     default:
         break;
     }
 }
 
-static bool is_of(const struct fault *fault, enum fault_point point, unsigned class,
-                  unsigned endpoint)
+static bool is_of(const struct fault *fault, const struct occasion *occasion)
 {
-    return fault->state == FAULT_STATE_ACTIVE && fault->point == (uint32_t)point &&
-           (fault->class == FAULT_EVERY || fault->class == class) &&
-           (fault->endpoint == FAULT_EVERY || fault->endpoint == endpoint);
+    return fault->state == FAULT_STATE_ACTIVE && fault->point == (uint32_t)occasion->point &&
+           !(occasion->without & 1u << fault->kind) &&
+           (fault->class == FAULT_EVERY || fault->class == occasion->class) &&
+           (fault->endpoint == FAULT_EVERY || fault->endpoint == occasion->endpoint);
 }
 
-static void collect(struct strike *strike, enum fault_point point, unsigned class,
-                    unsigned endpoint)
+static void collect(struct strike *strike, const struct occasion *occasion)
 {
     pthread_mutex_lock(&bench.mutex);
     uint64_t now_ns = clock_now_ns();
     for (unsigned i = 0; look_at_table() && i < FAULTS_MAX; i++)
-        if (is_of(&bench.copy.fault[i], point, class, endpoint) &&
-            take(&bench.copy.fault[i], i, now_ns))
+        if (is_of(&bench.copy.fault[i], occasion) && take(&bench.copy.fault[i], i, now_ns))
             add(strike, &bench.copy.fault[i], now_ns);
     pthread_mutex_unlock(&bench.mutex);
 }
@@ -176,23 +200,80 @@ static void suffer(const struct strike *strike)
         fault_act_close_fds(bench.region->header.data_dir);
     if (has(strike, FAULT_HANG))
         fault_act_hang((enum fault_hang)strike->hang.variant, strike->hang.id, goes_on);
-    if (strike->delay_ms && strike->status == 0)
+    if (strike->delay_ms && strike->status == 0 && !has(strike, FAULT_OMISSION))
         fault_act_wait(strike->delay_ms, strike->slow_id, goes_on);
 }
 
 void fault_strike_active(enum fault_point point)
 {
     struct strike strike = {0};
-    collect(&strike, point, CLASS_OTHER, ENDPOINT_UNMATCHED);
+    collect(&strike, &(struct occasion){point, CLASS_OTHER, ENDPOINT_UNMATCHED, 0});
     suffer(&strike);
 }
 
 unsigned fault_request_active(unsigned class, unsigned endpoint)
 {
     struct strike strike = {0};
-    collect(&strike, FAULT_POINT_REQUEST, class, endpoint);
+    collect(&strike, &(struct occasion){FAULT_POINT_REQUEST, class, endpoint, 0});
     suffer(&strike);
-    return strike.status;
+    return has(&strike, FAULT_OMISSION) ? FAULT_NO_ANSWER : strike.status;
+}
+
+struct fault_answer fault_answer_active(unsigned class, unsigned endpoint, bool has_body,
+                                        bool success)
+{
+    struct strike strike = {0};
+    uint32_t without =
+        (has_body ? 0 : 1u << FAULT_PARTIAL) | (has_body && success ? 0 : 1u << FAULT_WRONG);
+    collect(&strike, &(struct occasion){FAULT_POINT_ANSWER, class, endpoint, without});
+    suffer(&strike);
+    return (struct fault_answer){.omitted = has(&strike, FAULT_OMISSION),
+                                 .cut = has(&strike, FAULT_PARTIAL),
+                                 .altered = has(&strike, FAULT_WRONG),
+                                 .random = strike.random};
+}
+
+/* ---- what is held all the while ------------------------------------------------------------ */
+
+static bool is_held(const struct fault *fault, uint64_t now_ns)
+{
+    return fault->kind == FAULT_RESOURCE && fault->state == FAULT_STATE_ACTIVE &&
+           now_ns < fault->end_ns && is_meant_for_us(fault);
+}
+
+/* Of several faults the largest share of descriptors counts, and all the memory. */
+static struct fault_hold_goal goal_of(uint64_t now_ns)
+{
+    struct fault_hold_goal goal = {0};
+    for (unsigned i = 0; look_at_table() && i < FAULTS_MAX; i++) {
+        const struct fault *fault = &bench.copy.fault[i];
+        if (!is_held(fault, now_ns))
+            continue;
+        uint64_t permille = grown(fault, fault->percent * UINT64_C(10), now_ns);
+        goal.fds_permille = permille > goal.fds_permille ? (unsigned)permille : goal.fds_permille;
+        goal.kib += grown(fault, fault->mib * UINT64_C(1024), now_ns);
+    }
+    return goal;
+}
+
+/* Each look that is to take something more counts as a strike. */
+static void count_held(uint32_t lacks, uint64_t now_ns)
+{
+    for (unsigned i = 0; lacks && look_at_table() && i < FAULTS_MAX; i++)
+        if (is_held(&bench.copy.fault[i], now_ns) && lacks & 1u << bench.copy.fault[i].variant)
+            take(&bench.copy.fault[i], i, now_ns);
+}
+
+void fault_hold(void)
+{
+    if (!fault_is_possible() && !fault_hold_has_any())
+        return;
+    pthread_mutex_lock(&bench.mutex);
+    uint64_t now_ns = clock_now_ns();
+    struct fault_hold_goal goal = goal_of(now_ns);
+    count_held(fault_hold_lacks(&goal), now_ns);
+    pthread_mutex_unlock(&bench.mutex);
+    fault_hold_towards(&goal); /* outside: what it takes may take a while */
 }
 
 /* ---- the database -------------------------------------------------------------------------- */

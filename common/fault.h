@@ -36,12 +36,37 @@ static inline void fault_strike(enum fault_point point)
         fault_strike_active(point);
 }
 
-/* A request is about to be handled. The status to answer instead (500, 503, 504), or 0: handle it,
- * perhaps somewhat later than you came. */
+/* A request is about to be handled. The status to answer instead (500, 503, 504); FAULT_NO_ANSWER:
+ * reset the connection and handle nothing; or 0: handle it, perhaps somewhat later than you came.
+ */
+#define FAULT_NO_ANSWER 499
 static inline unsigned fault_request(unsigned class, unsigned endpoint)
 {
     return fault_is_possible() ? fault_request_active(class, endpoint) : 0;
 }
+
+/* A request was handled, and its answer is about to leave. What becomes of the answer. */
+struct fault_answer {
+    bool omitted; /* the connection is reset, nothing is sent */
+    bool cut;     /* half of the body is sent, then the connection is closed */
+    bool altered; /* a byte of the body is another one */
+    uint64_t random;
+};
+
+/* has_body: there is something to cut; success: there is something a client would believe. */
+struct fault_answer fault_answer_active(unsigned class, unsigned endpoint, bool has_body,
+                                        bool success);
+
+static inline struct fault_answer fault_answer(unsigned class, unsigned endpoint, bool has_body,
+                                               bool success)
+{
+    return fault_is_possible() ? fault_answer_active(class, endpoint, has_body, success)
+                               : (struct fault_answer){0};
+}
+
+/* Once a heartbeat: take descriptors and memory as faults of kind resource say, or give them back
+ * when they are over. Bounded: a look takes some milliseconds at most. */
+void fault_hold(void);
 
 /* What a call for one of the database's files meets. */
 struct fault_io {

@@ -23,11 +23,14 @@
 NAME_FUNCTION(fault_state_name, FAULT_STATE_LIST)
 NAME_FUNCTION(fault_end_name, FAULT_END_LIST)
 NAME_FUNCTION(fault_point_name, FAULT_POINT_LIST)
-static NAME_FUNCTION(crash_name, FAULT_CRASH_LIST) static NAME_FUNCTION(hang_name, FAULT_HANG_LIST) static NAME_FUNCTION(
-    into_name,
-    FAULT_INTO_LIST) static NAME_FUNCTION(db_effect_name,
-                                          FAULT_DB_LIST) static NAME_FUNCTION(op_name,
-                                                                              FAULT_OP_LIST)
+/* clang-format off */
+static NAME_FUNCTION(crash_name, FAULT_CRASH_LIST)
+static NAME_FUNCTION(hang_name, FAULT_HANG_LIST)
+static NAME_FUNCTION(into_name, FAULT_INTO_LIST)
+static NAME_FUNCTION(of_name, FAULT_OF_LIST)
+static NAME_FUNCTION(db_effect_name, FAULT_DB_LIST)
+static NAME_FUNCTION(op_name, FAULT_OP_LIST)
+/* clang-format on */
 #undef X
 
     struct line {
@@ -77,6 +80,13 @@ static void put_variant(struct line *line, const struct fault *fault)
     case FAULT_SCRIBBLE:
         put(line, " into=%s", into_name(fault->variant));
         break;
+    case FAULT_RESOURCE:
+        put(line, " of=%s", of_name(fault->variant));
+        if (fault->percent)
+            put(line, " percent=%u", fault->percent);
+        if (fault->mib)
+            put(line, " mib=%u", fault->mib);
+        break;
     case FAULT_DB:
         put(line, " effect=%s", db_effect_name(fault->variant));
         if (fault->op != FAULT_OP_ALL)
@@ -93,7 +103,8 @@ void fault_spec_print(const struct fault *fault, char *out, size_t size)
     put(&line, "%s", fault_kind_name(fault->kind));
     put_variant(&line, fault);
     put_target(&line, fault);
-    if (fault->kind == FAULT_CRASH || fault->kind == FAULT_HANG || fault->kind == FAULT_SLOW)
+    if (fault->kind == FAULT_CRASH || fault->kind == FAULT_HANG || fault->kind == FAULT_SLOW ||
+        fault->kind == FAULT_OMISSION)
         put(&line, " point=%s", fault_point_name(fault->point));
     if (fault->class < CLASS_COUNT)
         put(&line, " class=%s", class_name(fault->class));

@@ -18,6 +18,7 @@ static const char *const point_names[] = {FAULT_POINT_LIST(X) NULL};
 static const char *const crash_names[] = {FAULT_CRASH_LIST(X) NULL};
 static const char *const hang_names[] = {FAULT_HANG_LIST(X) NULL};
 static const char *const into_names[] = {FAULT_INTO_LIST(X) NULL};
+static const char *const of_names[] = {FAULT_OF_LIST(X) NULL};
 static const char *const db_names[] = {FAULT_DB_LIST(X) NULL};
 static const char *const op_names[] = {FAULT_OP_LIST(X) NULL};
 static const char *const kind_names[] = {FAULT_KIND_LIST(X) NULL};
@@ -156,9 +157,13 @@ static bool take_route(struct fault *fault, const struct key *key, const char *v
 
 #define K(kind)       (1u << FAULT_##kind)
 #define EVERY_KIND    ((1u << FAULT_KIND_COUNT) - 1)
-#define REQUESTS      (K(CRASH) | K(HANG) | K(SLOW) | K(ERROR))
+#define ANSWERS       (K(PARTIAL) | K(OMISSION) | K(WRONG))
+#define REQUESTS      (K(CRASH) | K(HANG) | K(SLOW) | K(ERROR) | ANSWERS)
 #define STRIKING      (K(CRASH) | K(HANG) | K(SCRIBBLE) | K(CLOSE_FDS))
+#define LASTING       (EVERY_KIND & ~STRIKING)
+#define OCCASIONAL    (EVERY_KIND & ~K(RESOURCE))
 #define DELAY_MAX_MS  60000
+#define MIB_MOST      65536
 #define TIME_ALLOWED  "a time like 500ms or 30s, at most 600s"
 #define DELAY_ALLOWED "a time like 50ms or 2s, at most 60s"
 
@@ -169,8 +174,10 @@ static bool take_route(struct fault *fault, const struct key *key, const char *v
 static const struct key keys[] = {
     {KEY("target", EVERY_KIND, take_target),
      .allowed = "worker:N, any, all, sentinel, keeper, console, database"},
-    {KEY("point", K(CRASH) | K(HANG) | K(SLOW), take_name), TO(point), .names = point_names,
-     .allowed = "now, request, in_transaction, in_commit, after_commit, in_checkpoint"},
+    {KEY("point", K(CRASH) | K(HANG) | K(SLOW) | K(OMISSION), take_name), TO(point),
+     .names = point_names,
+     .allowed = "now, start, request, in_transaction, in_commit, after_commit, answer, "
+                "in_checkpoint"},
     {KEY("class", REQUESTS, take_name), TO(class), .names = class_names},
     {KEY("route", REQUESTS, take_route),
      .allowed = "METHOD:/path as metrics name it, for example GET:/data/items/{id}"},
@@ -179,8 +186,8 @@ static const struct key keys[] = {
     {KEY("duration", EVERY_KIND, take_time), TO(duration_ms), FROM(1, FAULT_DURATION_MAX_MS),
      .allowed = TIME_ALLOWED},
     {KEY("repeat", STRIKING, take_name), TO(repeat), .names = yes_names},
-    {KEY("per_second", EVERY_KIND, take_number), TO(per_second), FROM(1, 1000)},
-    {KEY("per_million", EVERY_KIND, take_number), TO(per_million), FROM(1, FAULT_ALWAYS_PPM)},
+    {KEY("per_second", OCCASIONAL, take_number), TO(per_second), FROM(1, 1000)},
+    {KEY("per_million", OCCASIONAL, take_number), TO(per_million), FROM(1, FAULT_ALWAYS_PPM)},
     {KEY("seed", EVERY_KIND, take_seed), .allowed = "a whole number"},
     {KEY("signal", K(CRASH), take_name), TO(variant), .names = crash_names},
     {KEY("mode", K(HANG), take_name), TO(variant), .names = hang_names},
@@ -188,10 +195,13 @@ static const struct key keys[] = {
      .allowed = DELAY_ALLOWED},
     {KEY("jitter", K(SLOW) | K(DB), take_time), TO(jitter_ms), FROM(0, DELAY_MAX_MS),
      .allowed = DELAY_ALLOWED},
-    {KEY("ramp", K(SLOW), take_time), TO(ramp_ms), FROM(0, FAULT_DURATION_MAX_MS),
+    {KEY("ramp", LASTING, take_time), TO(ramp_ms), FROM(0, FAULT_DURATION_MAX_MS),
      .allowed = TIME_ALLOWED},
     {KEY("status", K(ERROR), take_number), TO(variant), FROM(500, 504), .allowed = "500, 503, 504"},
     {KEY("into", K(SCRIBBLE), take_name), TO(variant), .names = into_names},
+    {KEY("of", K(RESOURCE), take_name), TO(variant), .names = of_names},
+    {KEY("percent", K(RESOURCE), take_number), TO(percent), FROM(1, 100)},
+    {KEY("mib", K(RESOURCE), take_number), TO(mib), FROM(1, MIB_MOST)},
     {KEY("effect", K(DB), take_name), TO(variant), .names = db_names},
     {KEY("op", K(DB), take_name), TO(op), .names = op_names},
 };
@@ -263,6 +273,11 @@ static int take_word(struct fault *fault, uint32_t *given, char *word, char *err
 
 /* ---- presets and rules --------------------------------------------------------------------- */
 
+static bool has_filter(const struct fault *fault)
+{
+    return fault->class != FAULT_EVERY || fault->endpoint != FAULT_EVERY;
+}
+
 static void preset(struct fault *fault, uint32_t kind)
 {
     *fault = (struct fault){.kind = kind,
@@ -275,30 +290,83 @@ static void preset(struct fault *fault, uint32_t kind)
                             .seed = 1};
 }
 
-static void complete(struct fault *fault)
+static enum fault_point preset_point(const struct fault *fault)
 {
-    bool filtered = fault->class != FAULT_EVERY || fault->endpoint != FAULT_EVERY;
-    bool of_requests = filtered || fault->kind == FAULT_SLOW || fault->kind == FAULT_ERROR;
-    fault->once = fault_kind_strikes(fault->kind) && !fault->repeat;
-    if (fault->point == FAULT_POINT_COUNT)
-        fault->point = fault->kind == FAULT_DB ? FAULT_POINT_DB_IO
-                       : of_requests           ? FAULT_POINT_REQUEST
-                                               : FAULT_POINT_NOW;
-    if (fault->target == FAULT_TARGET_COUNT && fault->point == FAULT_POINT_IN_CHECKPOINT) {
+    switch ((enum fault_kind)fault->kind) {
+    case FAULT_DB:
+        return FAULT_POINT_DB_IO;
+    case FAULT_RESOURCE:
+        return FAULT_POINT_HELD;
+    case FAULT_PARTIAL:
+    case FAULT_OMISSION:
+    case FAULT_WRONG:
+        return FAULT_POINT_ANSWER;
+    case FAULT_SLOW:
+    case FAULT_ERROR:
+        return FAULT_POINT_REQUEST;
+    default:
+        return has_filter(fault) ? FAULT_POINT_REQUEST : FAULT_POINT_NOW;
+    }
+}
+
+static void preset_target(struct fault *fault)
+{
+    if (fault->point == FAULT_POINT_IN_CHECKPOINT) {
         fault->target = FAULT_TARGET_HELPER;
         fault->slot = HELPER_SLOT(HELPER_KEEPER);
-    } else if (fault->target == FAULT_TARGET_COUNT) {
-        fault->target = fault->kind == FAULT_DB           ? FAULT_TARGET_DATABASE
-                        : fault_kind_strikes(fault->kind) ? FAULT_TARGET_ANY
-                                                          : FAULT_TARGET_ALL;
+    } else if (fault->kind == FAULT_DB) {
+        fault->target = FAULT_TARGET_DATABASE;
+    } else if (fault->point == FAULT_POINT_START) {
+        fault->target = FAULT_TARGET_ALL;
+    } else {
+        bool one = fault_kind_strikes(fault->kind) || fault->kind == FAULT_RESOURCE;
+        fault->target = one ? FAULT_TARGET_ANY : FAULT_TARGET_ALL;
     }
+}
+
+static void complete(struct fault *fault)
+{
+    if (fault->point == FAULT_POINT_COUNT)
+        fault->point = preset_point(fault);
+    if (fault->target == FAULT_TARGET_COUNT)
+        preset_target(fault);
+    if (fault->point == FAULT_POINT_START)
+        fault->repeat = 1; /* who will start is not known: whoever does is meant */
+    fault->once = fault_kind_strikes(fault->kind) && !fault->repeat;
+    /* An item is what a client can compare with what it wrote. */
+    if (fault->kind == FAULT_WRONG && !has_filter(fault))
+        fault->endpoint = ENDPOINT_ITEM_GET;
     if (fault->variant == FAULT_EVERY)
         fault->variant = fault->kind == FAULT_ERROR ? 500 : 0;
+    if (fault->kind == FAULT_RESOURCE && fault->percent == 0 && fault->mib == 0) {
+        fault->percent = fault->variant == FAULT_OF_FDS ? 90 : 0;
+        fault->mib = fault->variant == FAULT_OF_MEMORY ? 256 : 0;
+    }
     if (fault->per_million == 0)
         fault->per_million = FAULT_ALWAYS_PPM;
     /* Ten a second, the ticks' own rate, is no drill but an outage. */
     if (fault->repeat && fault->per_second == 0 && fault->point == FAULT_POINT_NOW)
         fault->per_second = 1;
+}
+
+/* What one key allows and another one forbids, for the kinds that have few rules. */
+static int check_kind(const struct fault *fault, char *error, size_t size)
+{
+    bool fds = fault->variant == FAULT_OF_FDS;
+    if (fault->point == FAULT_POINT_HELD && fault->kind != FAULT_RESOURCE)
+        return refuse(error, size, "point=held: only for resource");
+    if (fault->point == FAULT_POINT_START &&
+        (fault->kind != FAULT_CRASH ||
+         (fault->target != FAULT_TARGET_WORKER && fault->target != FAULT_TARGET_ALL)))
+        return refuse(error, size, "point=start: only for crash, target=worker:N or all");
+    if (fault->kind == FAULT_OMISSION && fault->point != FAULT_POINT_REQUEST &&
+        fault->point != FAULT_POINT_ANSWER)
+        return refuse(error, size, "point=%s: not for omission; allowed: request, answer",
+                      fault_point_name(fault->point));
+    if (fault->kind == FAULT_RESOURCE && (fds ? fault->mib : fault->percent))
+        return refuse(error, size, "%s: not of=%s; its own key is %s", fds ? "mib" : "percent",
+                      of_names[fault->variant], fds ? "percent" : "mib");
+    return 0;
 }
 
 static bool needs_delay(const struct fault *fault)
@@ -309,12 +377,12 @@ static bool needs_delay(const struct fault *fault)
 
 static int check(const struct fault *fault, char *error, size_t size)
 {
-    bool filtered = fault->class != FAULT_EVERY || fault->endpoint != FAULT_EVERY;
     bool checkpoint = fault->point == FAULT_POINT_IN_CHECKPOINT;
     bool of_worker = fault->target == FAULT_TARGET_WORKER || fault->target == FAULT_TARGET_ANY ||
                      fault->target == FAULT_TARGET_ALL;
-    if (filtered && fault->point != FAULT_POINT_REQUEST)
-        return refuse(error, size, "point=%s: not with class or route; allowed: request",
+    if (has_filter(fault) && fault->point != FAULT_POINT_REQUEST &&
+        fault->point != FAULT_POINT_ANSWER)
+        return refuse(error, size, "point=%s: not with class or route; allowed: request, answer",
                       fault_point_name(fault->point));
     if (fault->kind == FAULT_SLOW && fault->point == FAULT_POINT_NOW)
         return refuse(error, size, "point=now: not for slow; use hang, or point=request");
@@ -322,7 +390,8 @@ static int check(const struct fault *fault, char *error, size_t size)
         return refuse(error, size, "point=db_io: only for db");
     if (checkpoint
             ? fault->target != FAULT_TARGET_HELPER || fault->slot != HELPER_SLOT(HELPER_KEEPER)
-            : fault->point != FAULT_POINT_NOW && fault->kind != FAULT_DB && !of_worker)
+            : fault->point != FAULT_POINT_NOW && fault->point != FAULT_POINT_HELD &&
+                  fault->kind != FAULT_DB && !of_worker)
         return refuse(error, size, "point=%s: only %s pass there", fault_point_name(fault->point),
                       checkpoint ? "the keeper (target=keeper)"
                                  : "workers (target=worker:N, any or all)");
@@ -336,7 +405,7 @@ static int check(const struct fault *fault, char *error, size_t size)
                       fault->variant);
     if (needs_delay(fault) && fault->delay_ms == 0)
         return refuse(error, size, "delay: missing; for example delay=50ms");
-    return 0;
+    return check_kind(fault, error, size);
 }
 
 int fault_spec_parse(const char *text, struct fault *fault, char *error, size_t error_size)

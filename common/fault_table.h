@@ -39,15 +39,19 @@
     X(NO_HEARTBEAT, "no_heartbeat") \
     X(DISABLED, "disabled")
 
-/* Where it strikes. DB_IO: inside SQLite's calls for its files; of kind db alone. */
+/* Where it strikes. DB_IO: inside SQLite's calls for its files; of kind db alone. HELD: all the
+ * while; of kind resource alone. */
 #define FAULT_POINT_LIST(X)             \
     X(NOW, "now")                       \
+    X(START, "start")                   \
     X(REQUEST, "request")               \
     X(IN_TRANSACTION, "in_transaction") \
     X(IN_COMMIT, "in_commit")           \
     X(AFTER_COMMIT, "after_commit")     \
+    X(ANSWER, "answer")                 \
     X(IN_CHECKPOINT, "in_checkpoint")   \
-    X(DB_IO, "db_io")
+    X(DB_IO, "db_io")                   \
+    X(HELD, "held")
 
 /* Whom it strikes. HELPER: the one of that name, in `slot`. */
 #define FAULT_TARGET_LIST(X) \
@@ -61,6 +65,7 @@
 #define FAULT_CRASH_LIST(X) X(KILL, "KILL") X(SEGV, "SEGV") X(ABRT, "ABRT")
 #define FAULT_HANG_LIST(X)  X(STOP, "stop") X(SPIN, "spin") X(THREAD, "thread")
 #define FAULT_INTO_LIST(X)  X(SLOT, "slot") X(GATE, "gate")
+#define FAULT_OF_LIST(X)    X(FDS, "fds") X(MEMORY, "memory")
 #define FAULT_DB_LIST(X)    \
     X(DOWN, "down")         \
     X(SLOW, "slow")         \
@@ -96,6 +101,9 @@ enum fault_hang { FAULT_HANG_LIST(X) FAULT_HANG_COUNT };
 #define X(id, name) FAULT_INTO_##id,
 enum fault_into { FAULT_INTO_LIST(X) FAULT_INTO_COUNT };
 #undef X
+#define X(id, name) FAULT_OF_##id,
+enum fault_of { FAULT_OF_LIST(X) FAULT_OF_COUNT };
+#undef X
 #define X(id, name) FAULT_DB_##id,
 enum fault_db { FAULT_DB_LIST(X) FAULT_DB_COUNT };
 #undef X
@@ -117,13 +125,15 @@ struct fault {
     uint32_t class, endpoint; /* filters; FAULT_EVERY none */
     uint32_t repeat;          /* goes on striking; else, of kinds that strike, */
     uint32_t once;            /* each process it is meant for is struck once */
-    uint32_t variant;         /* enum fault_crash, _hang, _into or _db; an error's status */
+    uint32_t variant;         /* enum fault_crash, _hang, _into, _of or _db; an error's status */
     uint32_t op;              /* enum fault_op, of kind db */
     uint32_t per_second;      /* strikes of one process; 0: no such limit */
     uint32_t per_million;     /* chance of each occasion; FAULT_ALWAYS_PPM: every one */
     uint32_t after_ms, duration_ms;
-    uint32_t delay_ms, jitter_ms, ramp_ms; /* of slow; the ramp is the time to the full delay */
-    uint32_t everybody;                    /* while active: all workers (ALL) or all (DATABASE) */
+    uint32_t delay_ms, jitter_ms; /* of slow */
+    uint32_t percent, mib;        /* of resource: of the limit; what is touched */
+    uint32_t ramp_ms;             /* until the full delay, share or chance is reached */
+    uint32_t everybody;           /* while active: all workers (ALL) or all (DATABASE) */
     uint64_t seed;
     uint64_t event_id; /* of its fault_start */
     uint64_t begin_ns, end_ns;

@@ -36,11 +36,11 @@
     X(MALFORMED, OTHER, "any", "malformed")
 
 /* Status codes the server can send; anything else would be counted as 0 and is a bug. */
-#define STATUS_LIST(X)                                                                             \
-    X(0)                                                                                           \
-    X(200) X(201) X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413)     \
-        X(414) X(415) X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) \
-            X(505)
+#define STATUS_LIST(X)                                                                         \
+    X(0)                                                                                       \
+    X(200)                                                                                     \
+    X(201) X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413) X(414) \
+        X(415) X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) X(505)
 
 /* What a request thread is doing. Waiting for the peer is never evidence of a hang. */
 #define STAGE_LIST(X)              \
@@ -184,7 +184,9 @@
     X(ROUTE_RELEASED, "route_released")         \
     X(BREAKER_OPEN, "breaker_open")             \
     X(BREAKER_HALF_OPEN, "breaker_half_open")   \
-    X(BREAKER_CLOSED, "breaker_closed")
+    X(BREAKER_CLOSED, "breaker_closed")         \
+    X(RESOURCE_LOW, "resource_low")             \
+    X(RESOURCE_OK, "resource_ok")
 
 /* What a worker depends on and has a circuit breaker for. */
 #define DEPENDENCY_LIST(X) X(DB_READ, "db_read") X(DB_WRITE, "db_write")
@@ -224,7 +226,11 @@
     X(ERROR, "error")         \
     X(SCRIBBLE, "scribble")   \
     X(CLOSE_FDS, "close_fds") \
-    X(DB, "db")
+    X(DB, "db")               \
+    X(PARTIAL, "partial")     \
+    X(OMISSION, "omission")   \
+    X(WRONG, "wrong")         \
+    X(RESOURCE, "resource")
 
 #define X(id, name) CLASS_##id,
 enum request_class { CLASS_LIST(X) CLASS_COUNT };

@@ -30,7 +30,7 @@
 #include "common/metrics.h"
 
 #define REGION_MAGIC  UINT64_C(0x3164616568686b62) /* "bkhhead1" */
-#define REGION_LAYOUT 3u
+#define REGION_LAYOUT 4u
 #define REGION_PAGE   4096
 
 /* Slots: the workers' first, then one for each helper. */

@@ -79,7 +79,8 @@ static void note_strikes(struct supervisor *supervisor)
 {
     for (unsigned place = 0; place < FAULTS_MAX; place++) {
         const struct fault *fault = &supervisor->faults.table.fault[place];
-        if (fault->event_id == 0 || !fault_kind_strikes(fault->kind))
+        if (fault->event_id == 0 ||
+            !(fault_kind_strikes(fault->kind) || fault->kind == FAULT_RESOURCE))
             continue;
         for (unsigned i = 0; i < SLOTS_MAX; i++)
             if (faults_struck(&supervisor->faults, subjects, place, i))

@@ -159,12 +159,16 @@ static bool aim(struct faults *faults, unsigned place, const struct fault_subjec
     fault->everybody = fault->target == FAULT_TARGET_DATABASE || (all && !fault->once);
     if (fault->everybody)
         return true;
+    memset(fault->generation, 0, sizeof fault->generation);
+    if (fault->point == FAULT_POINT_START) {
+        fault->generation[fault->slot] = 1; /* whatever process starts there: none need live */
+        return true;
+    }
     if (fault->target == FAULT_TARGET_ANY)
         one = faults->chosen[place] =
             choose_worker(faults, subjects, fault->seed, faults->chosen[place]);
     else if (!all)
         one = (int)fault->slot;
-    memset(fault->generation, 0, sizeof fault->generation);
     for (int i = 0; i < FAULT_SLOTS_MAX; i++) {
         if (!subjects[i].generation || (all ? !subjects[i].serves : i != one))
             continue;

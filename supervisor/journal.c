@@ -28,6 +28,7 @@ static enum log_level level_of(unsigned type)
     case EVENT_BACKUP_FAILED:
     case EVENT_FAULT_START:
     case EVENT_BREAKER_OPEN:
+    case EVENT_RESOURCE_LOW:
         return LOG_WARNING;
     default:
         return LOG_INFO;

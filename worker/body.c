@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "worker/json_memory.h"
 #include "worker/liveness.h"
 
 #define JSON_DEPTH_MAX 16
@@ -32,6 +33,7 @@ void body_cut_when_late(struct exchange *exchange, uint64_t now_ns)
 
 void body_free(struct request *request)
 {
+    json_memory_free();
     free(request->body);
     request->body = NULL;
     request->body_length = 0;
@@ -98,8 +100,13 @@ json_t *body_json(struct exchange *exchange)
         response_problem(exchange, PROBLEM_MALFORMED_JSON, "The body is nested too deeply.");
         return NULL;
     }
-    json_t *json = json_loadb(request->body ? request->body : "", request->body_length,
-                              JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    bool no_memory;
+    json_t *json = json_memory_parse(request->body ? request->body : "", request->body_length,
+                                     JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error, &no_memory);
+    if (no_memory) {
+        response_problem(exchange, PROBLEM_INTERNAL_ERROR, "There is no memory for the request.");
+        return NULL;
+    }
     if (json_is_object(json))
         return json;
     if (json) {

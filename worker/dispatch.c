@@ -7,6 +7,7 @@
 #include "common/deadline.h"
 #include "common/fault.h"
 #include "common/health.h"
+#include "worker/answer_fault.h"
 #include "worker/auth.h"
 #include "worker/body.h"
 #include "worker/client.h"
@@ -209,6 +210,11 @@ static bool step_fault(struct exchange *exchange)
     unsigned status = fault_request(endpoint_class(endpoint), endpoint);
     if (status == 0)
         return true;
+    if (status == FAULT_NO_ANSWER) {
+        answer_fault_omit(exchange);
+        exchange->response.status = FAULT_NO_ANSWER;
+        return false;
+    }
     response_problem(exchange,
                      status == 503   ? PROBLEM_INJECTED_UNAVAILABLE
                      : status == 504 ? PROBLEM_INJECTED_TIMEOUT

@@ -10,10 +10,12 @@
 #include "common/child.h"
 #include "common/clock.h"
 #include "common/exit_codes.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "worker/hasher.h"
 #include "worker/limits.h"
 #include "worker/liveness.h"
+#include "worker/resource_watch.h"
 #include "worker/self_read.h"
 #include "worker/server.h"
 #include "worker/store.h"
@@ -29,6 +31,7 @@
 
 static struct child child;
 static struct key_file keys;
+static struct resource_watch resource_watch;
 static struct services services = {.child = &child, .keys = &keys};
 
 static void open_everything(void)
@@ -47,6 +50,8 @@ static void open_everything(void)
     if (!services.tokens || !services.hasher || !services.limits ||
         (errno = -self_read_start()) != 0)
         child_give_up(&child, EXIT_TEMPORARY, "no memory or no thread: %s", strerror(errno));
+    resource_watch_tick(&resource_watch, &child, clock_now_ns());
+    fault_strike(FAULT_POINT_START);
     if (server_start(&services) < 0)
         child_give_up(&child, EXIT_BUG, "the front door did not open: %s", strerror(errno));
     if (!server_answers_itself())
@@ -107,6 +112,7 @@ static void serve(void)
     bool term = false;
     while (!term && child_order(&child) == ORDER_RUN && !child_is_orphan(&child)) {
         follow_board();
+        resource_watch_tick(&resource_watch, &child, clock_now_ns());
         store_tick();
         server_tick();
         term = child_wait(&child);

@@ -42,7 +42,7 @@ void response_begin(struct response *response)
         response->buffer_size = 0;
     }
     response->status = 0;
-    response->close = response->replayed = false;
+    response->close = response->cut = response->replayed = false;
     response->body_length = 0;
     response->content_type = response->cache_control = response->allow = NULL;
     response->authenticate = NULL;
@@ -354,6 +354,11 @@ static void put_head(struct head *head, struct exchange *exchange)
 
 /* ---- sending ----------------------------------------------------------------------------- */
 
+char *response_body(const struct response *response)
+{
+    return response->buffer && response->body_length > 0 ? response->buffer + HEAD_ROOM : NULL;
+}
+
 void response_send(struct exchange *exchange)
 {
     struct response *response = &exchange->response;
@@ -371,7 +376,7 @@ void response_send(struct exchange *exchange)
         memcpy(start, head.text, head.length);
     /* The door bounds how long a reader may take. */
     liveness_stage(STAGE_WRITE_RESPONSE);
-    int length = (int)(head.length + body_length);
-    if (mg_write(exchange->connection, start, (size_t)length) != length)
+    int length = (int)(head.length + (response->cut ? body_length / 2 : body_length));
+    if (mg_write(exchange->connection, start, (size_t)length) != length || response->cut)
         mg_disable_connection_keep_alive(exchange->connection);
 }

@@ -17,6 +17,7 @@ struct exchange;
 struct response {
     unsigned status; /* 0: nothing was decided yet */
     bool close;      /* the connection ends with this response */
+    bool cut;        /* only half of the body is sent, and the connection ends there (a fault) */
     bool replayed;
     size_t body_length;
     const char *content_type; /* NULL: there is no content */
@@ -61,6 +62,9 @@ struct field_errors {
 };
 void field_error(struct field_errors *errors, const char *field, const char *problem);
 void response_invalid_fields(struct exchange *exchange, const struct field_errors *errors);
+
+/* The body as it will be sent; body_length bytes, NULL when there is none. */
+char *response_body(const struct response *response);
 
 /* Send it. Decides keep-alive first. */
 void response_send(struct exchange *exchange);

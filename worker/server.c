@@ -11,8 +11,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/account.h"
+#include "worker/answer_fault.h"
 #include "worker/body.h"
 #include "worker/dispatch.h"
+#include "worker/json_memory.h"
 #include "worker/liveness.h"
 #include "worker/route_gate.h"
 
@@ -69,7 +71,7 @@ static int begin_request(struct mg_connection *connection)
 {
     struct exchange *exchange = begin(connection);
     dispatch_request(exchange);
-    if (exchange->response.status == 499)
+    if (exchange->response.status == 499 || answer_fault_strikes(exchange))
         mg_disable_connection_keep_alive(connection);
     else
         response_send(exchange);
@@ -166,6 +168,7 @@ int server_start(const struct services *services)
         .shed = config->overload_shed == OVERLOAD_SHED_ON,
         .newest_first = config->overload_order == OVERLOAD_ORDER_CODEL,
     };
+    json_memory_start();
     if (make_exchanges(services) < 0)
         return -1;
     return front_door_start(&settings, &callbacks, NULL, options) ? 0 : -1;

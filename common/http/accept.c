@@ -12,7 +12,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BACK_OFF_NS (50 * NS_PER_MS) /* no descriptor left */
+#define BACK_OFF_NS (50 * NS_PER_MS) /* no descriptor or no memory left */
 
 static void listen_to(unsigned index, bool on)
 {
@@ -106,9 +106,14 @@ void accept_one(unsigned index)
         }
         welcome(fd, &address);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        door.paused_until_ns = clock_now_ns() + BACK_OFF_NS;
-        listen_all(false);
+        accept_pause(clock_now_ns());
     }
+}
+
+void accept_pause(uint64_t now_ns)
+{
+    door.paused_until_ns = now_ns + BACK_OFF_NS;
+    listen_all(false);
 }
 
 void accept_adjust(uint64_t now_ns)

@@ -71,6 +71,10 @@ void door_look(struct connection *c)
         return;
     }
     if (n <= 0) {
+        /* Who has no memory and goes on accepting takes from other processes what they would serve.
+         */
+        if (n < 0 && errno == ENOBUFS)
+            accept_pause(now);
         conn_close(c, &door.spare);
         return;
     }

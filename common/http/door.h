@@ -60,6 +60,7 @@ struct connection {
     uint8_t state;                              /* enum conn_state */
     bool opaque;                                /* framing is not known: nothing may follow */
     bool linger;                                /* asked for: let the client finish sending */
+    bool reset;                                 /* asked for: close at once, whatever waits */
     bool watched;                               /* in the epoll set, perhaps disarmed */
     bool looked_at;                             /* bytes were read from it before */
     uint8_t class;                              /* READY: of its request; else CLASS_COUNT */
@@ -113,7 +114,7 @@ struct door {
     struct turn *turns;
     char *spare; /* the master's */
     uint64_t drain_ns, grace_ns;
-    uint64_t paused_until_ns; /* no descriptor was left: accept again then */
+    uint64_t paused_until_ns; /* no descriptor or memory was left: accept again then */
     bool listening;           /* listeners are in the epoll set */
 
     pthread_mutex_t lock;
@@ -221,6 +222,9 @@ void accept_one(unsigned listener_index);
 
 /* Listen or not, as drain, room and descriptors allow. */
 void accept_adjust(uint64_t now_ns);
+
+/* Accept nothing for a moment: what is accepted now could only be closed. */
+void accept_pause(uint64_t now_ns);
 
 /* Take in what front_door_inject handed over. */
 void accept_injected(void);

@@ -207,6 +207,16 @@ void front_door_linger(const struct mg_connection *connection)
     door_turn->conn->linger = true;
 }
 
+void front_door_reset(const struct mg_connection *connection)
+{
+    (void)connection;
+    CHECK(door_turn != NULL && door_turn->conn != NULL);
+    struct connection *c = door_turn->conn;
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    c->reset = true;
+}
+
 int front_door_inject(int fd)
 {
     int result = -ESHUTDOWN;

@@ -83,6 +83,10 @@ void front_door_peer(const struct mg_connection *connection, struct front_door_p
  * caller sends Connection: close and calls mg_disable_connection_keep_alive. */
 void front_door_linger(const struct mg_connection *connection);
 
+/* Nothing is answered: when the caller lets go of the current request, the client's connection is
+ * reset. The caller calls mg_disable_connection_keep_alive. */
+void front_door_reset(const struct mg_connection *connection);
+
 /* Index of the calling request thread, 0 … threads-1: its thread cell. */
 unsigned front_door_thread_index(void);
 

@@ -189,7 +189,7 @@ void turn_close(struct turn *turn)
     int waiting = 0;
     bool linger = c->linger || c->unread > 0 || c->buffer != NULL || step_of(turn) == TURN_HEADER ||
                   ioctl(c->fd, FIONREAD, &waiting) != 0 || waiting > 0;
-    let_go(turn, linger);
+    let_go(turn, linger && !c->reset);
 }
 
 void turn_release(struct turn *turn)

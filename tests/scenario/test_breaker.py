@@ -2,6 +2,7 @@
 """The circuit breaker: a worker whose own calls fail refuses without calling, the others serve; it
 tries again by itself, its successor goes on with it, and the verdict on the database overrules it."""
 import os
+import re
 import signal
 import time
 
@@ -46,6 +47,11 @@ def transitions(server, reason, **labels):
 
 def events(server, slot=1):
     return [e for e in server.events() if e["event"].startswith("breaker_") and e["slot"] == slot]
+
+
+def shown(server):
+    """What status says of breakers: nothing of those that are closed."""
+    return server.ctl("status").stdout.partition("Circuit breakers that are not closed\n")[2]
 
 
 def open_it(server):
@@ -116,14 +122,18 @@ def test_a_worker_killed_during_its_probe_does_not_wedge_it(bench):
 
 def test_the_verdict_holds_and_releases_all(bench):
     server = bench(workers=2, config={"breaker.open": "300"})
+    assert not shown(server)
     number = put_fault(server, *READS_FAIL)
     open_it(server)
     server.ctl("faults", "clear", str(number))
+    assert re.search(r"worker 1 +db_read +open +for .*: next probe in (2[67]\d|3[0-3]\d)\.\d s",
+                     shown(server)), shown(server)
     number = put_fault(server, "db", "effect=down")
     wait_for("all to be held", lambda: set(breakers(server).values()) == {"forced_open"},
              3 * NOISE)
     answer = read(server)
     assert answer.status == 503 and answer.json["type"] == "/problems/database-unavailable"
+    assert shown(server).count("forced_open") >= 2, shown(server)
     server.ctl("faults", "clear", str(number))
     wait_for("the verdict", lambda: server.health()["db"]["state"] == "up", 5 * NOISE)
     began = time.monotonic()
@@ -132,6 +142,7 @@ def test_the_verdict_holds_and_releases_all(bench):
     wait_for("all to be closed", lambda: set(breakers(server).values()) == {"closed"}, 1 * NOISE)
     print(f"all closed {time.monotonic() - began:.2f} s after the verdict")
     assert transitions(server, "released", dep="db_read") == 2
+    wait_for("status to say nothing of them", lambda: not shown(server), 1 * NOISE)
     assert events(server)[-1]["event"] == "breaker_closed"
     assert not events(server, 0)  # the verdict's event says it for who was not open before
 

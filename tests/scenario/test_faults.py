@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import time
 
@@ -96,6 +97,12 @@ def test_mistakes_are_named_and_garbage_does_no_harm(bench):
     done = server.ctl("faults", "clear", "77", check=False)
     assert done.returncode == 1 and "77" in done.stderr
     assert "effect=down|slow" in server.ctl("faults", "--help").stdout
+    text = server.ctl("faults", "--help").stdout
+    said = server.ctl("faults", "set", "explode", check=False).stderr
+    for kind in said.split("known: ")[1].strip().split(", "):
+        keys = server.ctl("faults", "set", kind, "nothing=1", check=False).stderr
+        for word in [kind, *keys.split("known: ")[1].strip().split(", ")]:
+            assert re.search(rf"\b{word}\b", text), f"--help does not tell of {word}"
     server.ctl("faults", "set", "crash", "target=worker:0", "point=in_commit")
     wait_for("whom it is aimed at", lambda: "aimed at worker 0\n" in server.ctl("faults").stdout, 2)
     server.ctl("faults", "clear")
@@ -232,6 +239,113 @@ def test_slow_and_error_strike_their_class_and_route_alone(bench):
     assert [server.request("GET", "/data/items").status for _ in range(20)] == [200] * 20
     assert server.metric("fault_active") == 0
 
+
+# ---- answers ----
+
+def item_of(server, title="a title", body="some text"):
+    return server.request("POST", "/data/items", {"title": title, "body": body}).json
+
+
+def test_a_partial_answer_is_half_a_body_and_the_end(bench):
+    server = bench()
+    item = item_of(server)
+    put_fault(server, "partial", "route=GET:/data/items/{id}")
+    whole = len(json.dumps(item, separators=(",", ":"), ensure_ascii=False))
+    for n in range(1, 6):
+        c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        with contextlib.closing(c):
+            c.request("GET", f"/data/items/{item['id']}",
+                      headers={"Authorization": "Bearer " + server.token})
+            answer = c.getresponse()
+            assert answer.status == 200 and int(answer.getheader("Content-Length")) == whole
+            with pytest.raises(http.client.IncompleteRead) as cut:
+                answer.read()
+            assert len(cut.value.partial) == whole // 2
+        assert hits(server, "partial") == n
+    assert server.request("GET", "/data/items").status == 200, "other routes are not meant"
+    assert server.request("HEAD", f"/data/items/{item['id']}").status == 200  # nothing to cut
+    server.ctl("faults", "clear")
+    assert server.request("GET", f"/data/items/{item['id']}").json == item
+    assert hits(server, "partial") == 5 and server.metric("worker_deaths_total") == 0
+
+
+@pytest.mark.parametrize("point,done", [("request", False), ("answer", True)])
+def test_an_omitted_answer_is_a_reset_and_its_key_tells_the_rest(bench, point, done):
+    """A client that was not answered cannot know; with the same key its retry is safe either way,
+    and the answer says whether the first one had been carried out."""
+    server = bench()
+    key = {"Idempotency-Key": "k-1"}
+    put_fault(server, "omission", f"point={point}", "class=write")
+    for _ in range(3):
+        with pytest.raises(ConnectionResetError):
+            server.request("POST", "/data/items", {"title": "once"}, headers=key)
+    assert server.request("GET", "/data/items").status == 200
+    assert len(server.request("GET", "/data/items").json["items"]) == done
+    server.ctl("faults", "clear")
+    answer = server.request("POST", "/data/items", {"title": "once"}, headers=key)
+    assert answer.status == 201
+    assert answer.headers.get("idempotency-replayed") == ("true" if done else None)
+    assert len(server.request("GET", "/data/items").json["items"]) == 1
+    assert hits(server, "omission") == 3 and server.metric("worker_deaths_total") == 0
+
+
+def test_writes_whose_answer_is_lost_are_indeterminate_and_with_retries_replayed(bench):
+    server = bench()
+    put_fault(server, "omission", "route=POST:/data/items", "per_million=200000", "seed=3")
+    alone = server.loadtest("--retry", "none", rps=100, duration=4)
+    print(alone.audit)
+    alone.assert_nothing_lost()
+    assert alone.audit["indeterminate"] > 0
+    before = server.metric("http_requests_total", route="/data/items", method="POST", code="201")
+    again = server.loadtest("--retry", "full-jitter", "--attempts", "4", rps=100, duration=4)
+    print(again.audit)
+    again.assert_nothing_lost()
+    done = server.metric("http_requests_total", route="/data/items", method="POST",
+                         code="201") - before
+    assert done > again.audit["acked"], "replays were answered too"
+    assert again.audit["indeterminate"] < alone.audit["indeterminate"]
+    assert hits(server, "omission") > 10
+
+
+def test_a_wrong_answer_is_found_by_the_audit(bench):
+    server = bench()
+    item = item_of(server)
+    put_fault(server, "wrong")
+    seen = server.request("GET", f"/data/items/{item['id']}").json
+    assert seen["id"] == item["id"] and seen != item
+    wrong = [k for k in item if seen[k] != item[k]]
+    assert wrong in (["title"], ["body"]), (item, seen)
+    assert sum(a != b for a, b in zip(item[wrong[0]], seen[wrong[0]])) == 1
+    assert server.request("GET", "/data/items").json["items"][0]["title"] == item["title"]
+    assert server.request("GET", "/data/items/0197fbd2-0000-7000-8000-000000000000").status == 404
+    load = server.loadtest(rps=60, duration=3)
+    print(load.audit)
+    assert load.audit["corrupt"] > 0 and load.audit["lost"] == 0
+    assert load.code not in (0, 2), "an audit that finds something fails the run"
+    server.ctl("faults", "clear")
+    assert server.request("GET", f"/data/items/{item['id']}").json == item, "the database is right"
+
+
+def test_no_worker_starts_while_starting_is_deadly(bench):
+    """All workers down, without touching the program: each that starts dies before it serves."""
+    server = bench(config={"restart.max_deaths": "100"})
+    number = put_fault(server, "crash", "point=start")
+    old = server.worker_pids()
+    put_fault(server, "crash", "target=all", "signal=SEGV")
+    wait_for("nobody to serve", lambda: not [s for s in server.slots().values()
+                                             if s["state"] in ("ready", "degraded")], 5 * NOISE)
+    wait_for("attempts", lambda: server.metric("worker_deaths_total",
+                                               **{"class": "failed_to_start"}) >= 4, 10 * NOISE)
+    assert fault(server, number)["state"] == "active"
+    server.ctl("faults", "clear")
+    # the waits between attempts have grown
+    wait_for("both to serve again", lambda: len([s for s in server.slots().values()
+                                                 if s["state"] == "ready"]) == 2, 15 * NOISE)
+    assert not set(old.values()) & set(server.worker_pids().values())
+    assert server.request("GET", "/data/items").status == 200
+
+
+# ---- the dead man's switch ----
 
 def test_who_stops_beating_has_its_faults_cleared(bench):
     server = bench()

@@ -201,6 +201,23 @@ static void it_waits_for_its_target(void **state)
     assert_int_equal(at(id)->state, FAULT_STATE_ACTIVE);
 }
 
+/* Whoever starts is meant: nobody need live, and a death ends nothing. */
+static void a_crash_at_the_start_waits_for_nobody(void **state)
+{
+    (void)state;
+    memset(fleet, 0, sizeof fleet);
+    int64_t one = set("crash point=start target=worker:2", 0), all = set("crash point=start", 0);
+    step(0);
+    assert_int_equal(at(one)->state, FAULT_STATE_ACTIVE);
+    assert_int_equal(slot_of(at(one)), 2);
+    assert_true(at(all)->everybody);
+    strike(2, one, S);
+    step(S);
+    assert_int_equal(at(one)->state, FAULT_STATE_ACTIVE);
+    step(60 * S);
+    assert_ended(one, FAULT_END_EXPIRED);
+}
+
 static void repeat_on_any_goes_round_at_its_rate(void **state)
 {
     (void)state;
@@ -332,6 +349,20 @@ static void refusals_name_what_is_wrong_and_what_is_allowed(void **state)
         {"error duration=99999999999999999999999s", "duration", "600s"},
         {"error duration=1s duration=2s", "duration=2s", "once"},
         {"crash signal=KILL target=any signal=KILL", "signal=KILL", "once"},
+        {"crash point=start target=any", "point=start", "worker:N"},
+        {"hang point=start target=all", "point=start", "crash"},
+        {"omission point=now", "point=now", "answer"},
+        {"omission point=in_commit", "point=in_commit", "answer"},
+        {"partial point=answer", "point", "class"},
+        {"crash class=read point=in_commit", "point=in_commit", "answer"},
+        {"resource of=disk", "of=disk", "memory"},
+        {"resource of=fds mib=5", "mib", "percent"},
+        {"resource of=memory percent=5", "percent", "mib"},
+        {"resource percent=101", "percent=101", "100"},
+        {"resource per_second=1", "per_second", "percent"},
+        {"resource target=database", "target=database", "worker:N"},
+        {"crash point=held", "held", "resource"},
+        {"crash ramp=1s", "ramp", "signal"},
         {"db effect=melt", "effect=melt", "bitflip"},
         {"db effect=slow", "delay", "50ms"},
     };
@@ -393,6 +424,18 @@ static void what_is_printed_means_the_same(void **state)
         "scribble into=gate target=any",
         "close_fds target=sentinel repeat=yes per_second=2",
         "db effect=slow op=read delay=20ms target=keeper duration=10s",
+        "crash point=start",
+        "crash point=start target=worker:3",
+        "crash point=answer class=write",
+        "partial class=read per_second=5 ramp=2s",
+        "omission point=request route=POST:/data/items target=worker:1",
+        "omission per_million=20000 seed=9",
+        "wrong",
+        "wrong class=read target=any",
+        "resource",
+        "resource of=fds percent=95 target=all ramp=5s",
+        "resource of=memory mib=300 target=sentinel",
+        "resource of=memory",
     };
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
         char error[256], text[FAULT_TEXT_SIZE];
@@ -418,6 +461,7 @@ int main(void)
         T(all_means_those_of_now),
         T(any_is_one),
         T(it_waits_for_its_target),
+        T(a_crash_at_the_start_waits_for_nobody),
         T(repeat_on_any_goes_round_at_its_rate),
         T(a_lasting_fault_stays_with_its_worker),
         T(a_thread_hangs_as_long_as_its_fault),

@@ -32,11 +32,17 @@ void faults_print_help(void)
         "  close_fds                          the database's descriptors, under SQLite's feet\n"
         "  db         effect=down|slow|full|readonly|locked|ioerr|torn|bitflip|hang\n"
         "             op=all|read|write|sync|begin  delay=20ms jitter=0ms (slow)\n"
+        "  partial                            half of the answer's body, then the end\n"
+        "  omission   point=answer|request    a reset instead of an answer: handled, or not\n"
+        "  wrong                              one letter of an item's text is another one\n"
+        "  resource   of=fds percent=90; of=memory mib=256   held by the process until it ends\n"
         "Keys of all kinds\n"
         "  target     worker:N any all sentinel keeper console database; presets: any one worker\n"
-        "             for what strikes, all workers for slow and error, database for db\n"
+        "             for what strikes and for resource, database for db, else all workers\n"
         "  class, route   only such requests: class=read, route=GET:/data/items/{id}\n"
-        "  point      now request in_transaction in_commit after_commit in_checkpoint\n"
+        "  point      now start request in_transaction in_commit after_commit answer\n"
+        "             in_checkpoint; start: every worker that starts meanwhile, before it serves\n"
+        "  ramp       10s: so long grows the delay, the amount or the chance (not of what strikes)\n"
         "  after, duration  500ms, 30s; presets 0 and 60s, at most 600s\n"
         "  repeat     no|yes: crash, hang, scribble, close_fds strike once without it\n"
         "  per_second, per_million   how often, how likely; preset: every time (with repeat at\n"
@@ -48,6 +54,8 @@ void faults_print_help(void)
         "  $ bulkheadctl faults set slow class=read delay=200ms jitter=50ms duration=20s\n"
         "  $ bulkheadctl faults set error route=GET:/data/items per_million=300000 status=503\n"
         "  $ bulkheadctl faults set db effect=full duration=10s\n"
+        "  $ bulkheadctl faults set omission route=POST:/data/items per_million=100000 ramp=10s\n"
+        "  $ bulkheadctl faults set resource of=fds percent=100 target=worker:0 ramp=20s\n"
         "  $ bulkheadctl faults clear all\n");
 }
 

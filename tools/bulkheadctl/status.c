@@ -155,6 +155,48 @@ static void print_listeners(const struct board *board)
     }
 }
 
+/* ---- breakers ------------------------------------------------------------------------------ */
+
+static void print_breaker(const struct invocation *invocation, unsigned slot, unsigned dependency,
+                          const struct breaker_public *shown)
+{
+    char since[TEXT_SIZE];
+    uint64_t now_ns = clock_now_ns();
+    printf("  worker %-2u  %-8s  ", slot, dependency_name(dependency));
+    text_colour(invocation->colour, shown->state == BREAKER_HALF_OPEN ? COLOUR_YELLOW : COLOUR_RED);
+    printf("%-11s", breaker_state_name(shown->state));
+    text_colour(invocation->colour, COLOUR_NONE);
+    printf("  for %s: ", text_duration(seconds_since(shown->since_wall_us), since));
+    if (shown->state == BREAKER_FORCED_OPEN)
+        printf("the verdict on the database refuses for all\n");
+    else if (shown->state == BREAKER_HALF_OPEN)
+        printf("one call finds out whether it works\n");
+    else
+        printf("next probe in %.1f s\n", shown->until_ns > now_ns
+                                             ? (double)(shown->until_ns - now_ns) / (double)NS_PER_S
+                                             : 0.0);
+}
+
+/* Those that are not as usual; where there are none, nothing. */
+static void print_breakers(const struct invocation *invocation, const struct region *region,
+                           const struct board *board)
+{
+    bool titled = false;
+    for (unsigned i = 0; i < slot_view_worker_slots(board); i++)
+        for (unsigned dependency = 0; dependency < DEPENDENCY_COUNT; dependency++) {
+            const struct breaker_part *part = &region->slots[i].slot.breaker[dependency];
+            struct breaker_public shown;
+            if (!slot_view_is_live(region, board, i) ||
+                !change_try(&part->change, &shown, &part->breaker, sizeof shown) ||
+                shown.state == BREAKER_CLOSED || shown.state == BREAKER_DISABLED)
+                continue;
+            if (!titled)
+                printf("\nCircuit breakers that are not closed\n");
+            titled = true;
+            print_breaker(invocation, i, dependency, &shown);
+        }
+}
+
 /* Open the server and read its board. 0 or an exit code. */
 static int look(struct server *server, const struct invocation *invocation, struct board *board)
 {
@@ -189,6 +231,7 @@ int command_status(const struct invocation *invocation)
     print_workers_line(&board);
     print_slots(invocation, server.region, &board);
     print_database(invocation, &board);
+    print_breakers(invocation, server.region, &board);
     print_classes(invocation, &board);
     print_listeners(&board);
     return EXIT_ASKED;

@@ -312,8 +312,7 @@ int door_open(const struct front_door_settings *settings)
     }
     build_table();
     count_into(settings->metrics);
-    door.open_requests =
-        settings->open_requests != NULL ? settings->open_requests : &door.nowhere;
+    door.open_requests = settings->open_requests != NULL ? settings->open_requests : &door.nowhere;
     unsigned reserve = threads >= 2 * RESERVED_THREADS ? RESERVED_THREADS : threads / 4;
     door.normal_limit = threads - reserve;
     door.normal_serving = door.leases = door.leases_pending = door.injected_count = 0;

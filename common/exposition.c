@@ -148,16 +148,19 @@ static void put_numbers(FILE *out, const struct exposition_view *view, const str
 
 /* ---- histograms ---------------------------------------------------------------------------- */
 
-static void put_buckets(FILE *out, const struct metric *metric, const struct histogram_sum *sum,
-                        const char *labels)
+static void put_buckets(FILE *out, const struct exposition_view *view, const struct metric *metric,
+                        const struct histogram_sum *sum, const char *labels)
 {
     bool plain = metric->scale == SCALE_PLAIN;
     const struct edge *edges = plain ? plain_edges : microsecond_edges;
     size_t count = plain ? COUNT_OF(plain_edges) : COUNT_OF(microsecond_edges);
     const char *comma = *labels ? "," : "";
-    for (size_t i = 0; i < count; i++)
-        fprintf(out, "%s_bucket{%s%sle=\"%s\"} %" PRIu64 "\n", metric->name, labels, comma,
-                edges[i].text, histogram_count_to(sum, edges[i].value));
+    for (size_t i = 0; i < count; i++) {
+        bool whole = strchr(edges[i].text, '.') == NULL;
+        fprintf(out, "%s_bucket{%s%sle=\"%s%s\"} %" PRIu64 "\n", metric->name, labels, comma,
+                edges[i].text, whole && view->openmetrics ? ".0" : "",
+                histogram_count_to(sum, edges[i].value));
+    }
     fprintf(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", metric->name, labels, comma,
             sum->count);
     put_series(out, metric->name, "_sum", labels);
@@ -183,7 +186,7 @@ static void put_histograms(FILE *out, const struct exposition_view *view,
             continue;
         char labels[LABELS_SIZE];
         cell_labels(labels, metric, -1, row, 0);
-        put_buckets(out, metric, &sum, labels);
+        put_buckets(out, view, metric, &sum, labels);
     }
 }
 
@@ -202,16 +205,86 @@ static bool look(struct exposition_view *view, const struct region *region)
     return true;
 }
 
+/* Whether text ends in suffix, which is cut off then: of the length at *length. */
+static bool cut_suffix(const char *text, const char *suffix, size_t *length)
+{
+    size_t size = strlen(suffix);
+    if (*length <= size || memcmp(text + *length - size, suffix, size) != 0)
+        return false;
+    *length -= size;
+    return true;
+}
+
+const char *exposition_unit(const struct metric *metric)
+{
+    static const char *const units[] = {"seconds", "bytes"};
+    size_t family = strlen(metric->name);
+    cut_suffix(metric->name, "_total", &family);
+    for (size_t i = 0; i < COUNT_OF(units); i++) {
+        size_t length = family;
+        if (cut_suffix(metric->name, units[i], &length) && metric->name[length - 1] == '_')
+            return units[i];
+    }
+    return "";
+}
+
+/* OpenMetrics wants quotes escaped as well. */
+static void put_help(FILE *out, const char *help, bool openmetrics)
+{
+    for (; *help; help++) {
+        if (*help == '\n')
+            fputs("\\n", out);
+        else if (*help == '\\' || (*help == '"' && openmetrics))
+            fprintf(out, "\\%c", *help);
+        else
+            fputc(*help, out);
+    }
+    fputc('\n', out);
+}
+
+/* OpenMetrics names a family without the suffix its samples have, and has a type for facts. */
+static void put_header(FILE *out, const struct metric *metric, bool openmetrics)
+{
+    size_t length = strlen(metric->name);
+    if (!openmetrics) {
+        fprintf(out, "# HELP %s ", metric->name);
+        put_help(out, metric->help, false);
+        fprintf(out, "# TYPE %s %s\n", metric->name, metric->type);
+        return;
+    }
+    const char *unit = exposition_unit(metric);
+    bool info = cut_suffix(metric->name, "_info", &length);
+    if (strcmp(metric->type, "counter") == 0)
+        cut_suffix(metric->name, "_total", &length);
+    fprintf(out, "# TYPE %.*s %s\n", (int)length, metric->name, info ? "info" : metric->type);
+    if (*unit)
+        fprintf(out, "# UNIT %.*s %s\n", (int)length, metric->name, unit);
+    fprintf(out, "# HELP %.*s ", (int)length, metric->name);
+    put_help(out, metric->help, true);
+}
+
+const char *exposition_content_type(enum exposition_format format)
+{
+    return format == EXPOSITION_OPENMETRICS
+               ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+               : "text/plain; version=0.0.4; charset=utf-8";
+}
+
 int exposition_write(const struct region *region, FILE *out)
+{
+    return exposition_write_as(region, EXPOSITION_TEXT, out);
+}
+
+int exposition_write_as(const struct region *region, enum exposition_format format, FILE *out)
 {
     struct exposition_view view;
     if (!look(&view, region))
         return -EAGAIN;
+    view.openmetrics = format == EXPOSITION_OPENMETRICS;
     size_t derived = 0;
     for (size_t i = 0; i < metrics_count; i++) {
         const struct metric *metric = &metrics[i];
-        fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
-                metric->type);
+        put_header(out, metric, view.openmetrics);
         switch (metric->kind) {
         case METRIC_SLOT_COUNTER:
         case METRIC_SLOT_GAUGE:
@@ -226,6 +299,8 @@ int exposition_write(const struct region *region, FILE *out)
             break;
         }
     }
+    if (view.openmetrics)
+        fputs("# EOF\n", out);
     return ferror(out) ? -EIO : 0;
 }
 
@@ -259,12 +334,13 @@ size_t exposition_labels(const struct metric *metric, char *out, size_t size)
 
 void exposition_describe(FILE *out)
 {
-    fputs("| metric | type | labels | meaning |\n|---|---|---|---|\n", out);
+    fputs("| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n", out);
     for (size_t i = 0; i < metrics_count; i++) {
         char labels[LABELS_SIZE];
         exposition_labels(&metrics[i], labels, sizeof labels);
-        fprintf(out, "| `%s` | %s | %s | %s |\n", metrics[i].name, metrics[i].type,
-                *labels ? labels : "–", metrics[i].help);
+        const char *unit = exposition_unit(&metrics[i]);
+        fprintf(out, "| `%s` | %s | %s | %s | %s |\n", metrics[i].name, metrics[i].type,
+                *unit ? unit : "–", *labels ? labels : "–", metrics[i].help);
     }
     fputs(
         "\nThe console remembers these series, a value a second for an hour and one for each 10 s "

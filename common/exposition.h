@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The metrics as text, in the Prometheus exposition format 0.0.4
- * (https://prometheus.io/docs/instrumenting/exposition_formats/). Every row of metrics.def appears
- * with HELP and TYPE, whether it has series yet or not.
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/) or in OpenMetrics 1.0
+ * (https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md). Every row
+ * of metrics.def appears with HELP and TYPE, and in OpenMetrics UNIT, whether it has series yet or
+ * not. The two name the same series but for `le`, which OpenMetrics wants as 1.0 where the other
+ * has 1.
  *
  * Invariants
  *   - Slot counters and histograms are summed over every slot that ever had a process, helpers
@@ -20,17 +23,24 @@
 #include "common/metrics.h"
 #include "common/region.h"
 
-#define EXPOSITION_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+enum exposition_format { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS };
 
 /* Write all metrics. 0; -EAGAIN when no consistent board could be had (nothing is written);
- * -EIO when the stream failed. */
+ * -EIO when the stream failed. exposition_write: as EXPOSITION_TEXT. */
+int exposition_write_as(const struct region *region, enum exposition_format format, FILE *out);
 int exposition_write(const struct region *region, FILE *out);
+
+/* The media type of a format, for Content-Type. */
+const char *exposition_content_type(enum exposition_format format);
+
+/* The base unit a metric's name ends in, "" when it is a plain number. */
+const char *exposition_unit(const struct metric *metric);
 
 /* The names of a metric's labels, comma-separated, "" for none; returns their length.
  * `le` of a histogram is not among them. */
 size_t exposition_labels(const struct metric *metric, char *out, size_t size);
 
-/* All metrics as a Markdown table: name, type, labels, meaning; and all series of the history. */
+/* All metrics as a Markdown table: name, type, unit, labels, meaning; and all series of the history. */
 void exposition_describe(FILE *out);
 
 #endif

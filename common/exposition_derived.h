@@ -18,6 +18,7 @@ struct exposition_view {
     uint64_t now_ns;
     bool used[SLOTS_MAX]; /* slot_view_was_used */
     bool live[SLOTS_MAX]; /* slot_view_is_live */
+    bool openmetrics;     /* else Prometheus text */
 };
 
 /* Writes the sample lines of one metric. */

@@ -275,7 +275,7 @@ struct slot {
     _Atomic uint32_t gate_stage;
     _Atomic uint64_t gate_since_ns;
     _Atomic uint64_t heartbeat_ns;
-    _Atomic uint64_t open_requests;   /* admitted and not yet answered */
+    _Atomic uint64_t open_requests;   /* complete, at the door or in a thread, not yet counted */
     _Atomic uint64_t epoch_closed;    /* last db_epoch this process let go of */
     _Atomic uint64_t reports_written; /* keeper: id of the last death report that is a file */
     _Atomic uint32_t crashed_cell;    /* index + 1 of the thread a fatal signal hit; 0 none known */

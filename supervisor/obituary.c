@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/obituary.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,9 +44,11 @@ void obituary_manner(const struct end *end, char *out, size_t size)
         snprintf(out, size, "could not be started");
 }
 
-unsigned obituary_requests(const struct slot *slot, char *out, size_t size)
+unsigned obituary_requests(const struct slot *slot, unsigned most, bool *corrupt, char *out,
+                           size_t size)
 {
-    unsigned count[ENDPOINT_COUNT][STAGE_COUNT] = {0}, lost = 0;
+    unsigned count[ENDPOINT_COUNT][STAGE_COUNT] = {0}, in_threads = 0;
+    uint64_t in_hand = atomic_load_explicit(&slot->open_requests, memory_order_relaxed);
     for (unsigned i = 0; i < CELLS_MAX; i++) {
         const struct thread_cell *cell = &slot->cell[i];
         unsigned stage = atomic_load_explicit(&cell->stage, memory_order_relaxed);
@@ -54,7 +57,7 @@ unsigned obituary_requests(const struct slot *slot, char *out, size_t size)
             stage >= STAGE_COUNT || endpoint >= ENDPOINT_COUNT)
             continue;
         count[endpoint][stage]++;
-        lost++;
+        in_threads++;
     }
     size_t used = 0;
     out[0] = '\0';
@@ -64,5 +67,12 @@ unsigned obituary_requests(const struct slot *slot, char *out, size_t size)
                 used += (size_t)snprintf(out + used, size - used, "%s%s %s in %s ×%u",
                                          used ? ", " : "", endpoint_method(e), endpoint_route(e),
                                          stage_name(s), count[e][s]);
-    return lost;
+    *corrupt = in_hand > most;
+    if (*corrupt)
+        return in_threads;
+    if (in_hand > in_threads && used < size)
+        snprintf(out + used, size - used, "%s%" PRIu64 " at the door", used ? ", " : "",
+                 in_hand - in_threads);
+    /* A thread may have one more: the worker's request to itself, which is nobody's. */
+    return (unsigned)in_hand;
 }

@@ -27,7 +27,10 @@ enum death_class obituary_class(const struct end *end);
 /* "killed by SIGKILL", "exited with 75", … */
 void obituary_manner(const struct end *end, char *out, size_t size);
 
-/* Requests in the threads of a dead process, and in words what they did. */
-unsigned obituary_requests(const struct slot *slot, char *out, size_t size);
+/* Complete requests a dead process had in hand, in its threads or at its door, and in words what
+ * they did. What it had is its own word: beyond `most` it is not believed (*corrupt is set then),
+ * and the threads alone are counted. */
+unsigned obituary_requests(const struct slot *slot, unsigned most, bool *corrupt, char *out,
+                           size_t size);
 
 #endif

@@ -27,6 +27,7 @@
 
 #define KILL_LIMIT_NS   (5 * NS_PER_S)
 #define DRAIN_MARGIN_NS NS_PER_S /* the child's own limit comes first */
+#define REQUESTS_MOST   20000 /* in hand: more than door.parked and worker.threads at their most */
 
 bool slot_is_alive(const struct slot_record *record)
 {
@@ -164,6 +165,15 @@ static void lay_to_rest(struct supervisor *supervisor, struct slot_record *recor
     record->exited = false;
 }
 
+static unsigned requests_lost(struct supervisor *supervisor, const struct slot *slot, char *words,
+                              size_t size)
+{
+    bool corrupt;
+    unsigned lost = obituary_requests(slot, REQUESTS_MOST, &corrupt, words, size);
+    supervisor->board.metrics.region_corrupt[0][0] += corrupt;
+    return lost;
+}
+
 static void bury(struct supervisor *supervisor, struct slot_record *record, uint64_t now_ns)
 {
     const struct slot *slot = region_slot(supervisor->region, record->index);
@@ -181,7 +191,7 @@ static void bury(struct supervisor *supervisor, struct slot_record *record, uint
     obituary_manner(&end, manner, sizeof manner);
     bool spoke = record->pid > 0 && atomic_load(&slot->generation) == record->generation;
     if (spoke && roster[record->kind].serves)
-        lost = obituary_requests(slot, requests, sizeof requests);
+        lost = requests_lost(supervisor, slot, requests, sizeof requests);
     if (spoke && end.wait_code == CLD_EXITED && end.wait_status != 0)
         autopsy_copy_text(words, sizeof words, slot->last_words, sizeof slot->last_words, false);
     record->last_event_id =

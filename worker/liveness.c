@@ -94,7 +94,6 @@ void liveness_begin(unsigned thread, uint64_t now_ns)
     put64(&cell->deadline_ns, 0);
     put32(&cell->in_request, 1);
     gauge_add(&own_slot->metrics.http_inflight[0], 1);
-    atomic_fetch_add_explicit(&own_slot->open_requests, 1, memory_order_relaxed);
 }
 
 void liveness_request(enum endpoint endpoint, uint64_t deadline_ns)
@@ -131,6 +130,5 @@ void liveness_end(uint64_t now_ns)
     put32(&cell->in_request, 0);
     put64(&cell->deadline_ns, 0);
     gauge_add(&own_slot->metrics.http_inflight[0], -1);
-    atomic_fetch_sub_explicit(&own_slot->open_requests, 1, memory_order_relaxed);
     cell = NULL;
 }

@@ -83,8 +83,10 @@ static void finish(struct exchange *exchange)
 {
     uint64_t now_ns = clock_now_ns();
     route_gate_leave(exchange);
-    liveness_end(now_ns);
+    /* Counted first: killed between the two it is counted as answered and as lost, never as
+     * neither. */
     account_request(exchange, now_ns);
+    liveness_end(now_ns);
 }
 
 static void end_request(const struct mg_connection *connection, int status)
@@ -160,6 +162,7 @@ int server_start(const struct services *services)
         .incomplete_timeout_ms = INCOMPLETE_TIMEOUT_MS,
         .first_byte_limit_bytes = BODY_AT_DOOR_MAX_BYTES,
         .metrics = &child->slot->metrics,
+        .open_requests = &child->slot->open_requests,
         .routes = routes,
         .route_count = sizeof routes / sizeof routes[0],
         .class_ns = {[CLASS_AUTH] = config->deadline_auth_ms * NS_PER_MS,

@@ -93,7 +93,23 @@ static size_t request_end(const struct connection *c)
     return c->opaque || end > c->length ? c->length : (size_t)end;
 }
 
-enum look conn_look(struct connection *c)
+void conn_count_in(struct connection *c)
+{
+    if (c->in_hand || c->address.ss_family == AF_UNSPEC)
+        return;
+    c->in_hand = true;
+    atomic_fetch_add_explicit(door.open_requests, 1, memory_order_relaxed);
+}
+
+void conn_count_out(struct connection *c)
+{
+    if (!c->in_hand)
+        return;
+    c->in_hand = false;
+    atomic_fetch_sub_explicit(door.open_requests, 1, memory_order_relaxed);
+}
+
+static enum look look_at(struct connection *c)
 {
     if (c->length == 0)
         return LOOK_NOTHING;
@@ -121,6 +137,14 @@ enum look conn_look(struct connection *c)
     return buffer_grow(c, (size_t)c->unread) ? LOOK_PARTIAL : LOOK_COMPLETE;
 }
 
+enum look conn_look(struct connection *c)
+{
+    enum look look = look_at(c);
+    if (look == LOOK_COMPLETE)
+        conn_count_in(c);
+    return look;
+}
+
 bool conn_skip(struct connection *c)
 {
     if (c->opaque || c->buffer == NULL || request_end(c) - c->offset < c->unread)
@@ -131,6 +155,7 @@ bool conn_skip(struct connection *c)
 
 void conn_next(struct connection *c, char **spare)
 {
+    conn_count_out(c);
     c->class = CLASS_COUNT;
     size_t rest = c->length - c->offset;
     c->frame = (struct frame){0};
@@ -279,6 +304,7 @@ struct connection *conn_open(int fd)
 
 void conn_close(struct connection *c, char **spare)
 {
+    conn_count_out(c);
     if (c->buffer != NULL)
         buffer_drop(c, spare);
     close(c->fd);
@@ -291,6 +317,7 @@ void conn_close(struct connection *c, char **spare)
 
 void conn_linger(struct connection *c, char **spare)
 {
+    conn_count_out(c);
     if (c->buffer != NULL)
         buffer_drop(c, spare);
     shutdown(c->fd, SHUT_WR);
@@ -335,6 +362,9 @@ void conn_refuse(struct connection *c, unsigned status, char **spare)
     /* a few hundred bytes into an empty send buffer: if they do not fit nobody reads them */
     (void)!sendto(c->fd, answer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
     counter_increment(door.evicted);
+    if (door.settings.metrics != NULL)
+        counter_increment(
+            &door.settings.metrics->http_requests[ENDPOINT_MALFORMED][status_index(status)]);
     conn_linger(c, spare);
 }
 

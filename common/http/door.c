@@ -28,6 +28,7 @@ struct door door = {
     .accepts = &door.nowhere,
     .evicted = &door.nowhere,
     .returned = &door.nowhere,
+    .open_requests = &door.nowhere,
     .parked = &door.no_gauge,
 };
 
@@ -315,6 +316,7 @@ int door_open(const struct front_door_settings *settings)
     }
     build_table();
     count_into(settings->metrics);
+    door.open_requests = settings->open_requests != NULL ? settings->open_requests : &door.nowhere;
     unsigned reserve = threads >= 2 * RESERVED_THREADS ? RESERVED_THREADS : threads / 4;
     door.normal_limit = threads - reserve;
     door.normal_serving = door.leases = door.leases_pending = door.injected_count = 0;
@@ -360,4 +362,5 @@ void door_close(void)
     door.epoll = door.wake = -1;
     atomic_store(&door.adopted, -1);
     count_into(NULL);
+    door.open_requests = &door.nowhere;
 }

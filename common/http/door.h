@@ -63,6 +63,7 @@ struct connection {
     bool reset;                                 /* asked for: close at once, whatever waits */
     bool watched;                               /* in the epoll set, perhaps disarmed */
     bool looked_at;                             /* bytes were read from it before */
+    bool in_hand;                               /* its request is counted in *door.open_requests */
     uint8_t class;                              /* READY: of its request; else CLASS_COUNT */
     uint8_t endpoint;                           /* READY: as far as the door knows */
     uint8_t verdict;                            /* REFUSED: enum overload_verdict */
@@ -136,7 +137,7 @@ struct door {
     uint64_t looked_ns, line_ns, refused, random;
     _Atomic uint64_t nowhere; /* counts without metrics */
     _Atomic int64_t no_gauge;
-    _Atomic uint64_t *accepts, *evicted, *returned;
+    _Atomic uint64_t *accepts, *evicted, *returned, *open_requests;
     _Atomic int64_t *parked;
 };
 
@@ -156,8 +157,14 @@ void conn_close(struct connection *c, char **spare);
 /* Receive once into the buffer, flags for recv(2). As recv: 0 end, −1 with errno. */
 ssize_t conn_receive(struct connection *c, int flags, char **spare);
 
-/* What has been received of the request. */
+/* What has been received of the request. A complete one is in hand from then on. */
 enum look conn_look(struct connection *c);
+
+/* The request in hand enters and leaves *door.open_requests, which is all that tells of it when
+ * this process is killed. It leaves once its answer has been counted, or when its connection ends.
+ * Called by the connection's owner; twice does no harm. */
+void conn_count_in(struct connection *c);
+void conn_count_out(struct connection *c);
 
 /* Drop the request that was answered without a thread. False when it is not here as a whole: then
  * nobody knows where the next one begins. */
@@ -176,7 +183,7 @@ bool conn_move(struct connection *c, enum conn_state state, uint64_t now_ns);
 /* Shut our side, throw away what the client still sends, then close. */
 void conn_linger(struct connection *c, char **spare);
 
-/* Answer without a thread, then linger. status: 408 or 431. */
+/* Answer without a thread, count it as malformed, then linger. status: 400, 408 or 431. */
 void conn_refuse(struct connection *c, unsigned status, char **spare);
 
 /* Threads that could take a ready request now; under the lock. */

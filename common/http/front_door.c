@@ -78,6 +78,7 @@ static void end_request(const struct mg_connection *connection, int status)
 {
     if (door.user.end_request != NULL)
         door.user.end_request(connection, status);
+    conn_count_out(door_turn->conn); /* after the answer was counted, never before */
     shed_served(door_turn->conn);
     atomic_store_explicit(&door_turn->step, TURN_BETWEEN, memory_order_relaxed);
 }

@@ -45,6 +45,9 @@ struct front_door_settings {
     uint64_t first_byte_limit_bytes; /* body bytes awaited at the door; larger bodies are read by
                                         the handler: 64 KiB */
     struct slot_metrics *metrics;    /* accepts, door_*; NULL counts nowhere */
+    /* Complete requests in hand: at the door or in a thread, their answer not counted yet. NULL
+     * counts nowhere. Injected connections are not in it. */
+    _Atomic uint64_t *open_requests;
 
     /* Overload (common/overload.h). Classes health and other are never refused. */
     const struct front_door_route *routes; /* borrowed; needed where shed is set */

@@ -16,6 +16,7 @@
 #include "common/state_json.h"
 #include "supervisor/console/history_http.h"
 #include "supervisor/console/host.h"
+#include "supervisor/console/negotiate.h"
 #include "supervisor/console/reply.h"
 
 #define THREADS       16
@@ -39,15 +40,20 @@ static int not_readable(const struct reply *reply)
 
 static int serve_metrics(struct reply *reply, const struct mg_request_info *request)
 {
-    (void)request;
+    struct negotiation negotiation = {0};
+    for (int i = 0; i < request->num_headers; i++)
+        if (strcasecmp(request->http_headers[i].name, "Accept") == 0)
+            negotiate_take(&negotiation, request->http_headers[i].value);
+    enum exposition_format format = negotiate_format(&negotiation);
     char *text = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&text, &length);
-    int error = out ? exposition_write(server.child->region, out) : -ENOMEM;
+    int error = out ? exposition_write_as(server.child->region, format, out) : -ENOMEM;
     if (out && fclose(out) != 0)
         error = -ENOMEM;
     int status = error ? not_readable(reply)
-                       : reply_send(reply, 200, EXPOSITION_CONTENT_TYPE, "", text, length);
+                       : reply_send(reply, 200, exposition_content_type(format), "Vary: Accept\r\n",
+                                    text, length);
     free(text);
     return status;
 }

@@ -53,14 +53,19 @@ static int unmake(void **unused)
 }
 
 /* The exposition; the caller frees it. */
-static char *expose(void)
+static char *expose_as(enum exposition_format format)
 {
     char *text = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&text, &length);
-    assert_int_equal(exposition_write(region, out), 0);
+    assert_int_equal(exposition_write_as(region, format, out), 0);
     fclose(out);
     return text;
+}
+
+static char *expose(void)
+{
+    return expose_as(EXPOSITION_TEXT);
 }
 
 /* The value of the line that starts with series and a space, NULL when there is none. */
@@ -399,6 +404,81 @@ static void the_whole_is_well_formed(void **unused)
     free(text);
 }
 
+/* ---- OpenMetrics --------------------------------------------------------------------------- */
+
+static void assert_contains(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("there is no %s", part);
+}
+
+static void openmetrics_has_families_units_and_an_end(void **unused)
+{
+    (void)unused;
+    char *text = expose_as(EXPOSITION_OPENMETRICS);
+    assert_contains(text, "\n# TYPE http_attempts counter\n# HELP http_attempts Requests by");
+    assert_contains(text, "\nhttp_attempts_total{attempt=\"0\"} 0\n");
+    assert_contains(text, "\n# TYPE http_queue_seconds histogram\n"
+                          "# UNIT http_queue_seconds seconds\n# HELP http_queue_seconds ");
+    assert_contains(text, "\n# UNIT db_wal_bytes bytes\n");
+    assert_contains(text, "\n# TYPE build info\n# HELP build ");
+    assert_contains(text, "\nbuild_info{version=\"1.2.3\"} 1\n");
+    assert_contains(text, "http_queue_seconds_bucket{class=\"read\",le=\"0.2\"}");
+    assert_contains(text, "http_queue_seconds_bucket{class=\"read\",le=\"1.0\"}");
+    assert_contains(text, "db_commit_batch_size_bucket{le=\"64.0\"}");
+    assert_null(strstr(text, "\n\n"));
+    assert_string_equal(text + strlen(text) - strlen("\n# EOF\n"), "\n# EOF\n");
+    free(text);
+}
+
+/* A series of one format has the same value in the other, and there is no more. */
+static void both_formats_tell_the_same(void **unused)
+{
+    (void)unused;
+    struct slot_metrics *slot = &region_slot(region, 0)->metrics;
+    counter_add(&slot->http_requests[ENDPOINT_LOGIN][STATUS_401], 7);
+    histogram_record(&slot->http_queue[CLASS_READ], 150000);
+    region_slot(region, 0)->heartbeat_ns = region_slot(region, 1)->heartbeat_ns = UINT64_MAX;
+    char *plain = expose(), *open = expose_as(EXPOSITION_OPENMETRICS);
+    char *rest = plain;
+    const char *at = open;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        if (!*line || *line == '#')
+            continue;
+        at += strspn(at, "\n");
+        while (*at == '#')
+            at = strchr(at, '\n') + 1;
+        const char *le = strstr(line, "le=\"");
+        size_t length = le ? (size_t)(le - line) : strlen(line);
+        if (strncmp(at, line, length) != 0 ||
+            strncmp(strchr(at, ' '), strchr(line, ' '), strlen(strchr(line, ' '))) != 0)
+            fail_msg("%s is not %.120s", line, at);
+        at = strchr(at, '\n') + 1;
+    }
+    assert_string_equal(at, "# EOF\n");
+    free(plain);
+    free(open);
+}
+
+static void the_unit_is_what_a_name_ends_in(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *name, *unit;
+    } rows[] = {
+        {"http_queue_seconds", "seconds"},
+        {"db_wal_bytes", "bytes"},
+        {"cpu_seconds_total", "seconds"},
+        {"seconds", ""},
+        {"nanoseconds", ""},
+        {"http_requests_total", ""},
+        {"db_commit_batch_size", ""},
+        {"bytes_total", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_string_equal(exposition_unit(&(struct metric){.name = rows[i].name}), rows[i].unit);
+}
+
 static void a_torn_board_writes_nothing(void **unused)
 {
     (void)unused;
@@ -429,6 +509,9 @@ int main(void)
         EACH(derived_metrics_tell_the_board),
         EACH(no_text_of_the_board_can_break_a_line),
         EACH(the_whole_is_well_formed),
+        EACH(openmetrics_has_families_units_and_an_end),
+        EACH(both_formats_tell_the_same),
+        EACH(the_unit_is_what_a_name_ends_in),
         EACH(a_torn_board_writes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,7 @@ static void the_requests_it_took_along(void **unused)
     (void)unused;
     static struct slot slot;
     char text[200];
+    bool corrupt;
     memset(&slot, 0, sizeof slot);
     for (unsigned i = 0; i < 3; i++) {
         slot.cell[i].in_request = 1;
@@ -86,10 +87,35 @@ static void the_requests_it_took_along(void **unused)
     slot.cell[4].stage = STAGE_BETWEEN; /* no request in hand */
     slot.cell[5].in_request = 1;
     slot.cell[5].stage = 4000; /* scribbled on */
-    assert_int_equal(obituary_requests(&slot, text, sizeof text), 4);
+    slot.open_requests = 4;
+    assert_int_equal(obituary_requests(&slot, 100, &corrupt, text, sizeof text), 4);
     assert_string_equal(text, "GET /data/items/{id} in db ×3, POST /data/items in commit ×1");
-    obituary_requests(&slot, text, 10); /* no room: cut, not overrun */
+    assert_false(corrupt);
+    obituary_requests(&slot, 100, &corrupt, text, 10); /* no room: cut, not overrun */
     assert_int_equal(strlen(text), 9);
+}
+
+static void the_requests_at_its_door(void **unused)
+{
+    (void)unused;
+    static struct slot slot;
+    char text[200];
+    bool corrupt;
+    memset(&slot, 0, sizeof slot);
+    slot.open_requests = 3; /* complete, and no thread had begun one */
+    assert_int_equal(obituary_requests(&slot, 100, &corrupt, text, sizeof text), 3);
+    assert_string_equal(text, "3 at the door");
+    slot.cell[0].in_request = 1;
+    slot.cell[0].endpoint = ENDPOINT_ITEM_GET;
+    slot.cell[0].stage = STAGE_DB;
+    assert_int_equal(obituary_requests(&slot, 100, &corrupt, text, sizeof text), 3);
+    assert_string_equal(text, "GET /data/items/{id} in db ×1, 2 at the door");
+    slot.open_requests = 0; /* the worker's request to itself is nobody's loss */
+    assert_int_equal(obituary_requests(&slot, 100, &corrupt, text, sizeof text), 0);
+    assert_false(corrupt);
+    slot.open_requests = UINT64_MAX; /* scribbled on: the threads alone are believed */
+    assert_int_equal(obituary_requests(&slot, 100, &corrupt, text, sizeof text), 1);
+    assert_true(corrupt);
 }
 
 int main(void)
@@ -98,6 +124,7 @@ int main(void)
         cmocka_unit_test(the_class_of_every_end),
         cmocka_unit_test(the_manner_in_words),
         cmocka_unit_test(the_requests_it_took_along),
+        cmocka_unit_test(the_requests_at_its_door),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,7 @@ static void describe_as_json(void)
         json_object_begin(&json);
         json_key_string(&json, "name", metrics[i].name);
         json_key_string(&json, "type", metrics[i].type);
+        json_key_string(&json, "unit", exposition_unit(&metrics[i]));
         json_key(&json, "labels");
         json_array_begin(&json);
         char *rest = labels;

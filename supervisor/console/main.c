@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The console: the control plane's window. It reads the shared region and shows it over HTTP, away
- * from the data path: nothing there notices when it hangs, dies or is flooded.
+ * from the data path: nothing there notices when it hangs, dies or is flooded. When no worker can
+ * serve, its main thread answers for them (last_resort.h).
  */
 #include <errno.h>
 #include <string.h>
@@ -12,10 +13,12 @@
 #include "common/exit_codes.h"
 #include "common/http/front_door.h"
 #include "common/log.h"
+#include "supervisor/console/last_resort_serve.h"
 #include "supervisor/console/server.h"
 
 #define DRAIN_LIMIT_NS (2 * NS_PER_S)
 #define IDLE_GRACE_MS  200
+#define LOOK_MS        50 /* at the board; well below the patience of the last resort */
 
 /* Let what is being answered end; idle connections are of no account. */
 static void drain(struct child *child)
@@ -23,8 +26,11 @@ static void drain(struct child *child)
     uint64_t give_up_ns = clock_now_ns() + DRAIN_LIMIT_NS;
     child_set_phase(child, PHASE_DRAINING);
     front_door_drain(IDLE_GRACE_MS);
-    while (front_door_connections() > 0 && clock_now_ns() < give_up_ns)
-        child_wait(child);
+    last_resort_leave();
+    while (front_door_connections() + last_resort_guests() > 0 && clock_now_ns() < give_up_ns) {
+        last_resort_step(LOOK_MS);
+        child_wait_ms(child, 0);
+    }
 }
 
 int main(int argc, char **argv)
@@ -33,9 +39,12 @@ int main(int argc, char **argv)
     child_enter(&child, "console", argc, argv);
     if (!server_start(&child))
         child_give_up(&child, EXIT_BUG, "the HTTP server did not start: %s", strerror(errno));
+    int error = last_resort_open(&child);
+    if (error)
+        child_give_up(&child, EXIT_BUG, "the last resort did not open: %s", strerror(-error));
     child_set_phase(&child, PHASE_READY);
-    while (!child_wait(&child) && !child_is_orphan(&child))
-        ;
+    while (!child_wait_ms(&child, 0) && !child_is_orphan(&child))
+        last_resort_step(LOOK_MS);
     drain(&child);
     /* Not mg_stop: it takes up to 2 s to end threads that have nothing left to do. */
     _exit(EXIT_ASKED);

@@ -6,7 +6,6 @@
 #include <time.h>
 
 #include "common/json_out.h"
-#include "common/uuid7.h"
 
 static const char *reason_phrase(int status)
 {
@@ -34,21 +33,18 @@ static const char *reason_phrase(int status)
 
 void reply_begin(struct reply *reply, struct mg_connection *connection)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                  "0123456789._-";
-    const char *given = mg_get_header(connection, "X-Request-Id");
+    const char *id = mg_get_header(connection, "X-Request-Id");
+    const char *trace = mg_get_header(connection, "traceparent");
     *reply = (struct reply){.connection = connection};
-    size_t length = given ? strlen(given) : 0;
-    if (length >= 1 && length < REQUEST_ID_SIZE && strspn(given, allowed) == length)
-        memcpy(reply->request_id, given, length + 1);
-    else
-        uuid7_make(reply->request_id);
+    request_id_choose(id, id ? strlen(id) : 0, reply->request_id);
+    if (trace)
+        traceparent_parse(trace, strlen(trace), reply->traceparent);
 }
 
 int reply_send(const struct reply *reply, int status, const char *content_type,
                const char *extra_headers, const char *body, size_t length)
 {
-    char header[1024], date[40], connection[64];
+    char header[1024], date[40], connection[64], trace[TRACEPARENT_LENGTH + 20] = "";
     struct tm now;
     time_t seconds = time(NULL);
     gmtime_r(&seconds, &now);
@@ -58,6 +54,8 @@ int reply_send(const struct reply *reply, int status, const char *content_type,
     snprintf(connection, sizeof connection,
              reply->close ? "Connection: close\r\n" : "Keep-Alive: timeout=%u\r\n",
              reply->keepalive_s);
+    if (reply->traceparent[0])
+        snprintf(trace, sizeof trace, "traceparent: %s\r\n", reply->traceparent);
     int size = snprintf(header, sizeof header,
                         "HTTP/1.1 %d %s\r\n"
                         "Date: %s\r\n"
@@ -66,9 +64,9 @@ int reply_send(const struct reply *reply, int status, const char *content_type,
                         "Cache-Control: no-store\r\n"
                         "X-Content-Type-Options: nosniff\r\n"
                         "X-Request-Id: %s\r\n"
-                        "%s%s\r\n",
+                        "%s%s%s\r\n",
                         status, reason_phrase(status), date, content_type, length,
-                        reply->request_id, connection, extra_headers);
+                        reply->request_id, trace, connection, extra_headers);
     mg_write(reply->connection, header, (size_t)size);
     if (!reply->head && length > 0)
         mg_write(reply->connection, body, length);
@@ -88,6 +86,8 @@ int reply_problem(const struct reply *reply, int status, const char *slug, const
     json_key_int(&json, "status", status);
     json_key_string(&json, "detail", detail);
     json_key_string(&json, "instance", reply->request_id);
+    if (reply->traceparent[0])
+        json_key_string(&json, "traceparent", reply->traceparent);
     json_object_end(&json);
     return reply_send(reply, status, "application/problem+json", extra_headers, body, json.length);
 }

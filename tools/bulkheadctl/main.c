@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/json_out.h"
+#include "common/log_readable.h"
 #include "common/region.h"
 #include "tools/bulkheadctl/commands.h"
 
@@ -48,6 +49,12 @@ static const struct command {
      "bulkheadctl faults set crash target=worker:1", .words = true, .run = command_faults},
     {"deaths", "[N|NAME]", "Who died and why, newest first; with a number or name: one report.",
      "bulkheadctl deaths 1", .run = command_deaths},
+    {"top", NULL,
+     "The service on one screen, every second; q quits, space pauses; -n COUNT, --json.",
+     "bulkheadctl top --interval 0.5", .run = command_top},
+    {"logs", NULL,
+     "The server's log from stdin, for people; --level, --event, --request; no server.",
+     "journalctl -u bulkhead -o cat -f | bulkheadctl logs", .run = command_logs},
     {"backup", "FILE", "A checked copy of the running database; - is stdout.",
      "bulkheadctl backup /mnt/app.db", .run = command_backup},
     {"restore", "FILE", "Put a backup in the place of a stopped server's database.",
@@ -74,6 +81,11 @@ static void print_options(void)
            "  --follow       events: go on printing them as they happen\n"
            "  --since ID     events: only those after this one\n"
            "  --force        backup: replace FILE when it exists\n"
+           "  --level L      logs: only from this level on: debug, info, warning, error\n"
+           "  --event NAME   logs: only this event\n"
+           "  --request ID   logs: only the request of this id\n"
+           "  --interval S   top: seconds between two looks (1), from 0.1\n"
+           "  -n COUNT       top: so many snapshots, one after the other; --once is -n 1\n"
            "  --describe     metrics: a table of their names and meanings; needs no server\n"
            "  -h, --help     this; after a command, its own\n"
            "  -V, --version\n"
@@ -116,6 +128,8 @@ int complain(const struct invocation *invocation, int exit_code, const char *for
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (invocation->quiet)
+        return exit_code;
     if (invocation->json)
         print_json(false, "error", text);
     else
@@ -153,7 +167,12 @@ enum {
     OPTION_FOLLOW,
     OPTION_SINCE,
     OPTION_DESCRIBE,
-    OPTION_FORCE
+    OPTION_FORCE,
+    OPTION_LEVEL,
+    OPTION_EVENT,
+    OPTION_REQUEST,
+    OPTION_INTERVAL,
+    OPTION_ONCE
 };
 
 static const struct option options[] = {
@@ -164,12 +183,56 @@ static const struct option options[] = {
     {"since", required_argument, NULL, OPTION_SINCE},
     {"describe", no_argument, NULL, OPTION_DESCRIBE},
     {"force", no_argument, NULL, OPTION_FORCE},
+    {"level", required_argument, NULL, OPTION_LEVEL},
+    {"event", required_argument, NULL, OPTION_EVENT},
+    {"request", required_argument, NULL, OPTION_REQUEST},
+    {"interval", required_argument, NULL, OPTION_INTERVAL},
+    {"once", no_argument, NULL, OPTION_ONCE},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {0},
 };
 
 enum next { GO_ON, SHOW_HELP, SHOW_VERSION, BAD_USAGE }; /* the greatest wins */
+
+/* Options of logs and top. */
+static enum next take_view_option(struct invocation *invocation, int option)
+{
+    uint64_t number = 1;
+    double seconds;
+    char *end;
+    switch (option) {
+    case OPTION_LEVEL:
+        invocation->least_level = log_level_of(optarg);
+        if (invocation->least_level >= 0)
+            return GO_ON;
+        complain(invocation, 0, "--level %s: want debug, info, warning or error", optarg);
+        return BAD_USAGE;
+    case OPTION_EVENT:
+        invocation->event = optarg;
+        return GO_ON;
+    case OPTION_REQUEST:
+        invocation->request = optarg;
+        return GO_ON;
+    case OPTION_INTERVAL:
+        seconds = strtod(optarg, &end);
+        if (end == optarg || *end || !(seconds >= 0.1 && seconds <= 3600)) {
+            complain(invocation, 0, "--interval %s: not a number of seconds from 0.1 to 3600",
+                     optarg);
+            return BAD_USAGE;
+        }
+        invocation->interval_ms = (unsigned)(seconds * 1000);
+        return GO_ON;
+    case 'n':
+        if (!parse_number(optarg, 1000000000, &number) || number == 0) {
+            complain(invocation, 0, "-n %s: not a number of snapshots", optarg);
+            return BAD_USAGE;
+        }
+        break;
+    }
+    invocation->count = (unsigned)number; /* --once: 1 */
+    return GO_ON;
+}
 
 /* Take one option. */
 static enum next take_option(struct invocation *invocation, int option)
@@ -211,6 +274,13 @@ static enum next take_option(struct invocation *invocation, int option)
         }
         invocation->since_given = true;
         return GO_ON;
+    case OPTION_LEVEL:
+    case OPTION_EVENT:
+    case OPTION_REQUEST:
+    case OPTION_INTERVAL:
+    case OPTION_ONCE:
+    case 'n':
+        return take_view_option(invocation, option);
     case 'h':
         return SHOW_HELP;
     case 'V':
@@ -266,7 +336,7 @@ int main(int argc, char **argv)
     enum next next = GO_ON;
     int option;
     /* To the end, whatever comes: only then has getopt moved the command's name to optind. */
-    while ((option = getopt_long(argc, argv, "d:s:hV", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "d:s:n:hV", options, NULL)) != -1) {
         enum next this = take_option(&invocation, option);
         next = this > next ? this : next;
     }
@@ -286,6 +356,6 @@ int main(int argc, char **argv)
     if (code)
         return code;
     invocation.verb = command->name;
-    invocation.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    invocation.colour = terminal_wants_colour(STDOUT_FILENO);
     return command->run(&invocation);
 }

@@ -26,6 +26,8 @@ static const char *reason_phrase(int status)
         return "Not Implemented";
     case 503:
         return "Service Unavailable";
+    case 505:
+        return "HTTP Version Not Supported";
     default:
         return "Internal Server Error";
     }
@@ -88,6 +90,8 @@ int reply_problem(const struct reply *reply, int status, const char *slug, const
     json_key_string(&json, "instance", reply->request_id);
     if (reply->traceparent[0])
         json_key_string(&json, "traceparent", reply->traceparent);
+    if (status == 503)
+        json_key_uint(&json, "retry_after_ms", 1000);
     json_object_end(&json);
     return reply_send(reply, status, "application/problem+json", extra_headers, body, json.length);
 }

@@ -30,7 +30,8 @@ void reply_begin(struct reply *reply, struct mg_connection *connection);
 int reply_send(const struct reply *reply, int status, const char *content_type,
                const char *extra_headers, const char *body, size_t length);
 
-/* Send a problem: its type is /problems/<slug>. Returns the status. */
+/* Send a problem: its type is /problems/<slug>. With 503 the client is told to come back after a
+ * second; the header is the caller's. Returns the status. */
 int reply_problem(const struct reply *reply, int status, const char *slug, const char *detail,
                   const char *extra_headers);
 

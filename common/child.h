@@ -18,7 +18,8 @@ enum child_fd {
     CHILD_FD_REGION = 3,
     CHILD_FD_DOORBELL = 4,  /* eventfd: wakes the supervisor */
     CHILD_FD_LOCK = 5,      /* DATADIR/lock, held until the last child is gone */
-    CHILD_FD_LISTENERS = 6, /* the first of header.listener_count; the console: its one */
+    CHILD_FD_LISTENERS = 6, /* the first of header.listener_count; the console: its own,
+                               then those */
 };
 
 /* The argument: --child SLOT,GENERATION,SUPERVISOR_PID,RIGHTS */

@@ -131,7 +131,7 @@
 
 #define ATTEMPT_LIST(X) X(FIRST, "0") X(SECOND, "1") X(THIRD, "2") X(MORE, "3+")
 
-/* Why a compartment, the door or the fence refused. */
+/* Why a compartment, the door, the fence or the last resort refused. */
 #define REFUSAL_LIST(X)                       \
     X(FULL, "full")                           \
     X(WAITED, "waited")                       \
@@ -143,7 +143,8 @@
     X(RETRY_BUDGET, "retry_budget")           \
     X(OVERLOADED, "overloaded")               \
     X(RETRY, "retry")                         \
-    X(ESTIMATED, "estimated")
+    X(ESTIMATED, "estimated")                 \
+    X(NO_WORKERS, "no_workers")
 
 /* What is limited, and what a limit said (worker/limits.c). */
 #define RATE_POLICY_LIST(X)             \
@@ -186,7 +187,9 @@
     X(BREAKER_HALF_OPEN, "breaker_half_open")   \
     X(BREAKER_CLOSED, "breaker_closed")         \
     X(RESOURCE_LOW, "resource_low")             \
-    X(RESOURCE_OK, "resource_ok")
+    X(RESOURCE_OK, "resource_ok")               \
+    X(LAST_RESORT_BEGAN, "last_resort_began")   \
+    X(LAST_RESORT_ENDED, "last_resort_ended")
 
 /* What a worker depends on and has a circuit breaker for. */
 #define DEPENDENCY_LIST(X) X(DB_READ, "db_read") X(DB_WRITE, "db_write")

@@ -15,6 +15,7 @@
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/json_out.h"
+#include "common/log_readable.h"
 
 #define LINE_MAX_BYTES PIPE_BUF
 
@@ -23,14 +24,14 @@ static struct {
     int slot;
     char origin[64]; /* the members proc, pid and slot, which are the same in each line */
     int fd;
-    bool terminal, socket;
+    bool terminal, colour, socket;
+    int shown_slot; /* on a terminal: helpers are known by their names */
     bool may_block; /* stderr could not be reopened: look before each write */
     enum log_level least;
     _Atomic uint64_t *dropped;
     _Atomic uint64_t dropped_private;
-} out = {.process = "bulkhead", .slot = -1, .fd = STDERR_FILENO, .least = LOG_INFO};
-
-static const char *const level_names[] = {"debug", "info", "warning", "error"};
+} out = {
+    .process = "bulkhead", .slot = -1, .shown_slot = -1, .fd = STDERR_FILENO, .least = LOG_INFO};
 
 /* getpid is a system call, and a thread's every request has a line. */
 static void set_origin(void)
@@ -52,6 +53,8 @@ void log_open(const char *process, int slot, enum log_level least, _Atomic uint6
     out.least = least;
     out.dropped = dropped ? dropped : &out.dropped_private;
     out.terminal = isatty(STDERR_FILENO);
+    out.colour = terminal_wants_colour(STDERR_FILENO);
+    out.shown_slot = strcmp(process, "worker") == 0 ? slot : -1;
     out.socket = fstat(STDERR_FILENO, &status) == 0 && S_ISSOCK(status.st_mode);
     if (out.socket)
         return;
@@ -99,7 +102,7 @@ static void write_json(enum log_level level, const char *event, const struct log
     json_out_init(&json, line, sizeof line - 1);
     json_object_begin(&json);
     json_key_string(&json, "ts", time);
-    json_key_string(&json, "level", level_names[level]);
+    json_key_string(&json, "level", log_level_name(level));
     json_key_string(&json, "event", event);
     json_key_string(&json, "msg", message);
     if (out.origin[0] == '\0') /* a line before log_open */
@@ -116,24 +119,31 @@ static void write_json(enum log_level level, const char *event, const struct log
     write_line(line, json.length);
 }
 
+/* Only so much of each text: a line stays one write, and one client's word is not all of it. */
+#define MESSAGE_SHOWN 600
+#define VALUE_SHOWN   200
+
 static void write_readable(enum log_level level, const char *event, const struct log_field *fields,
                            const char *message)
 {
-    static const char *const colours[] = {"\033[2m", "", "\033[33m", "\033[31m"};
-    char line[LINE_MAX_BYTES], time[CLOCK_RFC3339_SIZE];
+    char line[LINE_MAX_BYTES], time[CLOCK_RFC3339_SIZE], number[24];
+    struct readable readable = {.text = line, .size = sizeof line, .colour = out.colour};
     clock_rfc3339(time, clock_wall_us());
-    size_t length = (size_t)snprintf(line, 1024, "\033[2m%.12s\033[0m %s%-8s %-18s\033[0m %.600s",
-                                     time + 11, colours[level], out.process, event, message);
-    for (; fields && fields->kind != LOG_FIELD_NONE && length < LINE_MAX_BYTES - 300; fields++) {
-        if (fields->kind == LOG_FIELD_TEXT && fields->text)
-            length += (size_t)snprintf(line + length, 280, "  \033[2m%s=\033[0m%.200s", fields->key,
-                                       fields->text);
-        else if (fields->kind != LOG_FIELD_TEXT)
-            length += (size_t)snprintf(line + length, 280, "  \033[2m%s=\033[0m%lld", fields->key,
-                                       (long long)fields->number);
+    readable_begin(&readable, time, level, out.process, out.shown_slot, event, message,
+                   strnlen(message, MESSAGE_SHOWN));
+    for (; fields && fields->kind != LOG_FIELD_NONE; fields++) {
+        const char *value = fields->text;
+        if (fields->kind == LOG_FIELD_FLAG)
+            value = fields->number ? "true" : "false";
+        if (fields->kind == LOG_FIELD_NUMBER) {
+            snprintf(number, sizeof number, "%lld", (long long)fields->number);
+            value = number;
+        }
+        if (value)
+            readable_field(&readable, fields->key, value, strnlen(value, VALUE_SHOWN));
     }
-    line[length++] = '\n';
-    write_line(line, length);
+    readable_end(&readable);
+    write_line(line, readable.length);
 }
 
 void log_event_text(enum log_level level, const char *event, const struct log_field *fields,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: one line an event on stderr, NDJSON, or a readable form when stderr is a terminal.
+ * The log: one line an event on stderr, NDJSON, or a readable form (log_readable.h) when stderr is a
+ * terminal.
  * A line is one write of at most PIPE_BUF bytes, so lines of several processes never mix; when the
  * reader does not keep up the line is dropped and counted: logging never blocks a request.
  */

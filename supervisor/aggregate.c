@@ -34,6 +34,8 @@ static void sum_all(struct supervisor *supervisor, struct totals *totals, uint64
     totals->lost = supervisor->board.metrics.requests_lost[0][0];
     for (unsigned i = 0; i <= supervisor->config.workers; i++)
         sum_slot(totals, &region_slot(supervisor->region, i)->metrics);
+    /* What the last resort answered: its own clients, the operators, are not counted. */
+    sum_slot(totals, &region_slot(supervisor->region, HELPER_SLOT(HELPER_CONSOLE))->metrics);
 }
 
 static double per_second(uint64_t later, uint64_t earlier, double seconds)

@@ -21,6 +21,7 @@ static enum log_level level_of(unsigned type)
     case EVENT_UNKILLABLE:
     case EVENT_ROUTE_QUARANTINED:
     case EVENT_GATE_RESET:
+    case EVENT_LAST_RESORT_BEGAN:
         return LOG_ERROR;
     case EVENT_WORKER_DEGRADED:
     case EVENT_PAUSED:

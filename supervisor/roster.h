@@ -12,6 +12,7 @@
 
 enum child_kind { KIND_WORKER, KIND_SENTINEL, KIND_KEEPER, KIND_CONSOLE, KIND_SETUP, KIND_COUNT };
 
+/* CONSOLE: its own first, then the public ones, for its last resort. */
 enum listener_share { LISTENERS_NONE, LISTENERS_PUBLIC, LISTENERS_CONSOLE };
 
 struct roster_entry {

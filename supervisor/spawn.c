@@ -56,11 +56,11 @@ static void give_descriptors(const struct supervisor *supervisor, const struct r
     dup2(supervisor->region_fd, CHILD_FD_REGION);
     dup2(supervisor->doorbell_fd, CHILD_FD_DOORBELL);
     dup2(supervisor->place.lock_fd, CHILD_FD_LOCK);
-    if (kind->listeners == LISTENERS_PUBLIC)
-        for (unsigned i = 0; i < supervisor->listeners.public_count; i++)
-            dup2(supervisor->listeners.public[i].fd, CHILD_FD_LISTENERS + (int)i);
+    int next = CHILD_FD_LISTENERS;
     if (kind->listeners == LISTENERS_CONSOLE)
-        dup2(supervisor->listeners.console.fd, CHILD_FD_LISTENERS);
+        dup2(supervisor->listeners.console.fd, next++);
+    for (unsigned i = 0; kind->listeners && i < supervisor->listeners.public_count; i++)
+        dup2(supervisor->listeners.public[i].fd, next++);
 }
 
 /* In the child: only async-signal-safe calls and what a single-threaded parent allows. */

@@ -49,10 +49,12 @@ static void answer_ready(struct exchange *exchange)
     bool ready = health_is_ready(exchange->services->child->region);
     exchange->response.cache_control = "no-store";
     exchange->response.retry_after_ms = ready ? 0 : 1000;
-    if (ready)
+    if (ready) {
         response_json_copy(exchange, 200, yes, sizeof yes - 1);
-    else
+    } else {
+        exchange->reason = "not_ready";
         response_json_copy(exchange, 503, no, sizeof no - 1);
+    }
 }
 
 static void answer_openapi(struct exchange *exchange)

@@ -134,8 +134,9 @@ enum problem request_parse(const struct mg_request_info *info, struct request *r
     bool once = collect_headers(info, request);
     take_request_id(request);
     take_attempt(request);
-    if (request->header[HEADER_TRACEPARENT])
-        request_traceparent(request->header[HEADER_TRACEPARENT], request->traceparent);
+    const char *trace = request->header[HEADER_TRACEPARENT];
+    if (trace)
+        traceparent_parse(trace, strlen(trace), request->traceparent);
     request->keep_alive = wants_keep_alive(info, request->header[HEADER_CONNECTION]);
     router_match(request->method, request->path, &request->route);
 

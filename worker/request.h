@@ -17,9 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/router.h"
+#include "common/traceparent.h"
 #include "common/uuid7.h"
 #include "worker/problem.h"
-#include "worker/router.h"
 
 #define REQUEST_HEAD_MAX_BYTES   16384 /* civetweb's buffer for request line and headers */
 #define REQUEST_TARGET_MAX_BYTES 8192
@@ -112,9 +113,5 @@ bool request_etag_in(const struct etag_list *list, uint64_t version, bool weak_c
 
 /* Idempotency-Key, bare or quoted, 1–255 visible ASCII characters. False when it is none. */
 bool request_idempotency_key(const char *value, char out[IDEMPOTENCY_KEY_SIZE]);
-
-/* A version-00 traceparent, or the part of a later version's that is common to all (W3C Trace
- * Context, section 3.2). */
-bool request_traceparent(const char *value, char out[TRACEPARENT_LENGTH + 1]);
 
 #endif

@@ -131,7 +131,6 @@ static void problem_end(struct json_out *json, struct exchange *exchange, enum p
     response->body_length = json->overflow ? 0 : json->length;
     response->etag_version = 0;
     response->location[0] = '\0';
-    exchange->reason = problems[problem].slug;
 }
 
 /* Room for a problem; without memory even for that the answer is its status alone. */
@@ -142,6 +141,7 @@ static bool problem_room(struct exchange *exchange, enum problem problem, struct
         json_out_init(json, room, PROBLEM_ROOM);
     else
         response_empty(exchange, problems[problem].status);
+    exchange->reason = problems[problem].slug;
     return room != NULL;
 }
 

@@ -19,6 +19,7 @@
 #include "common/ewma.h"
 #include "common/log.h"
 #include "common/overload.h"
+#include "common/traceparent.h"
 #include "common/uuid7.h"
 
 #define LOOK_NS        (5 * NS_PER_MS) /* between two looks at those that wait */
@@ -178,6 +179,13 @@ static void take_id(const struct connection *c, char id[ID_MOST + 1])
     }
 }
 
+static bool take_trace(const struct connection *c, char trace[TRACEPARENT_LENGTH + 1])
+{
+    size_t n = 0;
+    const char *value = frame_field(c->buffer, c->frame.header_length, "traceparent", &n);
+    return value != NULL && traceparent_parse(value, n, trace);
+}
+
 static bool contains(const char *text, size_t length, const char *word)
 {
     size_t n = strlen(word);
@@ -201,23 +209,28 @@ static bool wants_keep_alive(const struct connection *c)
 /* False: the connection ends with the answer. */
 static bool send_refusal(const struct connection *c, bool keep)
 {
-    char id[ID_MOST + 1], connection[64] = "Connection: close", body[400], answer[1024];
+    char id[ID_MOST + 1], connection[64] = "Connection: close", body[480], answer[1184];
+    char trace[TRACEPARENT_LENGTH + 1], header[80] = "", member[80] = "";
     unsigned retry_s = 1 + (unsigned)(draw() % 3);
     take_id(c, id);
+    if (take_trace(c, trace)) {
+        snprintf(header, sizeof header, "traceparent: %s\r\n", trace);
+        snprintf(member, sizeof member, "\"traceparent\":\"%s\",", trace);
+    }
     if (keep)
         snprintf(connection, sizeof connection, "Connection: keep-alive\r\nKeep-Alive: timeout=%u",
                  door.settings.keepalive_timeout_s - ADVERTISE_LESS);
     int size = snprintf(body, sizeof body,
                         "{\"type\":\"/problems/overloaded\",\"title\":\"Overloaded\","
                         "\"status\":503,\"detail\":\"There is more to do than can be done in time; "
-                        "nothing was changed.\",\"instance\":\"%s\",\"retry_after_ms\":%u}\n",
-                        id, retry_s * 1000);
-    int n =
-        snprintf(answer, sizeof answer,
-                 "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-                 "Content-Length: %d\r\nRetry-After: %u\r\nX-Request-Id: %s\r\n"
-                 "Cache-Control: no-store\r\n%s\r\n\r\n%s",
-                 size, retry_s, id, connection, strncmp(c->buffer, "HEAD ", 5) == 0 ? "" : body);
+                        "nothing was changed.\",\"instance\":\"%s\",%s\"retry_after_ms\":%u}\n",
+                        id, member, retry_s * 1000);
+    int n = snprintf(
+        answer, sizeof answer,
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+        "Content-Length: %d\r\nRetry-After: %u\r\nX-Request-Id: %s\r\n"
+        "%sCache-Control: no-store\r\n%s\r\n\r\n%s",
+        size, retry_s, id, header, connection, strncmp(c->buffer, "HEAD ", 5) == 0 ? "" : body);
     CHECK(n > 0 && (size_t)n < sizeof answer);
     ssize_t sent = sendto(c->fd, answer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
     return keep && sent == n;

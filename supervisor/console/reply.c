@@ -6,7 +6,6 @@
 #include <time.h>
 
 #include "common/json_out.h"
-#include "common/uuid7.h"
 
 static const char *reason_phrase(int status)
 {
@@ -27,6 +26,8 @@ static const char *reason_phrase(int status)
         return "Not Implemented";
     case 503:
         return "Service Unavailable";
+    case 505:
+        return "HTTP Version Not Supported";
     default:
         return "Internal Server Error";
     }
@@ -34,22 +35,19 @@ static const char *reason_phrase(int status)
 
 void reply_begin(struct reply *reply, struct mg_connection *connection)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                  "0123456789._-";
-    const char *given = mg_get_header(connection, "X-Request-Id");
+    const char *id = mg_get_header(connection, "X-Request-Id");
+    const char *trace = mg_get_header(connection, "traceparent");
     *reply = (struct reply){.connection = connection};
-    size_t length = given ? strlen(given) : 0;
-    if (length >= 1 && length < REQUEST_ID_SIZE && strspn(given, allowed) == length)
-        memcpy(reply->request_id, given, length + 1);
-    else
-        uuid7_make(reply->request_id);
+    request_id_choose(id, id ? strlen(id) : 0, reply->request_id);
+    if (trace)
+        traceparent_parse(trace, strlen(trace), reply->traceparent);
 }
 
 /* framing: the line that says where the body ends, "" for at the connection's end. */
 static void send_head(const struct reply *reply, int status, const char *content_type,
                       const char *framing, const char *extra_headers)
 {
-    char header[1024], date[40], connection[64];
+    char header[1024], date[40], connection[64], trace[TRACEPARENT_LENGTH + 20] = "";
     struct tm now;
     time_t seconds = time(NULL);
     gmtime_r(&seconds, &now);
@@ -59,6 +57,8 @@ static void send_head(const struct reply *reply, int status, const char *content
     snprintf(connection, sizeof connection,
              reply->close ? "Connection: close\r\n" : "Keep-Alive: timeout=%u\r\n",
              reply->keepalive_s);
+    if (reply->traceparent[0])
+        snprintf(trace, sizeof trace, "traceparent: %s\r\n", reply->traceparent);
     int size = snprintf(header, sizeof header,
                         "HTTP/1.1 %d %s\r\n"
                         "Date: %s\r\n"
@@ -67,9 +67,9 @@ static void send_head(const struct reply *reply, int status, const char *content
                         "Cache-Control: no-store\r\n"
                         "X-Content-Type-Options: nosniff\r\n"
                         "X-Request-Id: %s\r\n"
-                        "%s%s\r\n",
+                        "%s%s%s\r\n",
                         status, reason_phrase(status), date, content_type, framing,
-                        reply->request_id, connection, extra_headers);
+                        reply->request_id, trace, connection, extra_headers);
     mg_write(reply->connection, header, (size_t)size);
 }
 
@@ -153,6 +153,10 @@ int reply_problem(const struct reply *reply, int status, const char *slug, const
     json_key_int(&json, "status", status);
     json_key_string(&json, "detail", detail);
     json_key_string(&json, "instance", reply->request_id);
+    if (reply->traceparent[0])
+        json_key_string(&json, "traceparent", reply->traceparent);
+    if (status == 503)
+        json_key_uint(&json, "retry_after_ms", 1000);
     json_object_end(&json);
     return reply_send(reply, status, "application/problem+json", extra_headers, body, json.length);
 }

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define REQUEST_ID_SIZE 65
+#include "common/request_id.h"
+#include "common/traceparent.h"
 
 struct reply {
     struct mg_connection *connection;
@@ -18,9 +19,10 @@ struct reply {
     bool head;            /* headers only */
     bool close;           /* this is the connection's last answer */
     char request_id[REQUEST_ID_SIZE];
+    char traceparent[TRACEPARENT_LENGTH + 1]; /* "" none */
 };
 
-/* The client's own X-Request-Id when it is 1-64 of [A-Za-z0-9._-], else a new one. */
+/* The client's own X-Request-Id when it is usable, else a new one; and its traceparent. */
 void reply_begin(struct reply *reply, struct mg_connection *connection);
 
 /* Send a whole answer; extra_headers are complete lines with CRLF, "" for none.
@@ -44,7 +46,8 @@ void reply_stream_begin(struct reply_stream *stream, struct reply *reply, const 
 void reply_stream_put(struct reply_stream *stream, const char *text, size_t length);
 int reply_stream_end(struct reply_stream *stream);
 
-/* Send a problem: its type is /problems/<slug>. Returns the status. */
+/* Send a problem: its type is /problems/<slug>. With 503 the client is told to come back after a
+ * second; the header is the caller's. Returns the status. */
 int reply_problem(const struct reply *reply, int status, const char *slug, const char *detail,
                   const char *extra_headers);
 

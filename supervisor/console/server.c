@@ -173,7 +173,7 @@ static int answer(struct reply *reply, const struct mg_request_info *request)
         return reply_problem(reply, 421, "misdirected-request",
                              "Use an address, localhost, or a name listed in console.hosts.", "");
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
-        if (strcmp(request->local_uri, routes[i].path) == 0)
+        if (strcmp(request->local_uri_raw, routes[i].path) == 0)
             return routes[i].serve(reply, request);
     return reply_problem(reply, 404, "not-found",
                          "Here are /metrics, /health, /api/state, /api/events, /api/history, "
@@ -196,11 +196,39 @@ static int begin_request(struct mg_connection *connection)
     return answer(&reply, request);
 }
 
+/* civetweb refuses a method it does not know as it does a line that is none. */
+static bool is_unknown_method(const struct mg_request_info *request, int status)
+{
+    return status == 400 && request->request_method && request->request_uri &&
+           request->http_version && request->num_headers == 0 &&
+           strncmp(request->http_version, "1.", 2) == 0;
+}
+
+/* What never became a request: nothing may follow on its connection. */
+static int http_error(struct mg_connection *connection, int status, const char *message)
+{
+    const struct mg_request_info *request = mg_get_request_info(connection);
+    struct reply reply;
+    (void)message;
+    reply_begin(&reply, connection);
+    reply.close = true;
+    if (is_unknown_method(request, status))
+        reply_problem(&reply, 405, "method-not-allowed", "The console only reads.",
+                      "Allow: GET, HEAD\r\n");
+    else if (status == 505)
+        reply_problem(&reply, 505, "http-version-not-supported", "The console speaks HTTP/1.1.",
+                      "");
+    else
+        reply_problem(&reply, 400, "malformed-request", "This is not an HTTP/1.1 request.", "");
+    return 0;
+}
+
 /* Once it serves, what civetweb complains of is clients that went away. */
 static int log_message(const struct mg_connection *connection, const char *message)
 {
     (void)connection;
-    if (!atomic_load(&server.serving))
+    /* Its warnings are about options that are set twice: ours override the door's. */
+    if (!atomic_load(&server.serving) && strncmp(message, "warning:", 8) != 0)
         log_error("http", "%s", message);
     return 1;
 }
@@ -208,6 +236,8 @@ static int log_message(const struct mg_connection *connection, const char *messa
 bool server_start(const struct child *child)
 {
     static const int listener = CHILD_FD_LISTENERS;
+    /* No path here needs decoding, and civetweb's would end one at an encoded NUL. */
+    static const char *const options[] = {"decode_url", "no", NULL};
     const struct front_door_settings settings = {
         .listeners = &listener,
         .listener_count = 1,
@@ -222,10 +252,11 @@ bool server_start(const struct child *child)
     };
     const struct mg_callbacks callbacks = {
         .begin_request = begin_request,
+        .http_error = http_error,
         .log_message = log_message,
     };
     server.child = child;
-    if (!front_door_start(&settings, &callbacks, NULL, NULL))
+    if (!front_door_start(&settings, &callbacks, NULL, options))
         return false;
     atomic_store(&server.serving, true);
     return true;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/router.h"
+#include "common/router.h"
 
 #define ID "01a1fba7-e5d9-7af5-a808-6686303f4709"
 

@@ -24,11 +24,15 @@ struct invocation {
     unsigned slot;    /* of restart and drain */
     int word_count;   /* of faults: what follows the command's name */
     char **words;
-    const char *operand; /* of a command whose argument is optional; NULL when not given */
-    const char *file; /* of backup and restore */
-    bool force;       /* backup: replace FILE */
     bool csv;         /* history; the texts are the console's to judge, NULL when not given */
     const char *from, *to, *step, *series;
+    const char *operand;         /* of a command whose argument is optional; NULL when not given */
+    const char *file;            /* of backup and restore */
+    bool force;                  /* backup: replace FILE */
+    bool quiet;                  /* complaints are not for the user */
+    int least_level;             /* logs: enum log_level */
+    const char *event, *request; /* logs: only these; NULL all */
+    unsigned interval_ms, count; /* top; 0: the preset, no end */
 };
 
 int command_status(const struct invocation *invocation);
@@ -41,6 +45,8 @@ int command_faults(const struct invocation *invocation);
 void faults_print_help(void);
 int command_history(const struct invocation *invocation);
 int command_deaths(const struct invocation *invocation);
+int command_logs(const struct invocation *invocation);
+int command_top(const struct invocation *invocation);
 int command_backup(const struct invocation *invocation);
 int command_restore(const struct invocation *invocation);
 

@@ -8,13 +8,14 @@
 #include "common/slot_view.h"
 #include "common/state_json.h"
 #include "tools/bulkheadctl/commands.h"
+#include "tools/bulkheadctl/event_colour.h"
 #include "tools/bulkheadctl/server.h"
 #include "tools/bulkheadctl/text.h"
 
 #define LOOK_EVERY_MS    200
 #define FOLLOW_BEGINNING 10 /* events shown before following, without --since */
 
-static enum colour colour_of(uint32_t type)
+enum colour event_colour(uint32_t type)
 {
     switch (type) {
     case EVENT_WORKER_DIED:
@@ -24,6 +25,8 @@ static enum colour colour_of(uint32_t type)
     case EVENT_GATE_RESET:
     case EVENT_UNKILLABLE:
     case EVENT_ROUTE_QUARANTINED:
+    case EVENT_BREAKER_OPEN:
+    case EVENT_LAST_RESORT_BEGAN:
         return COLOUR_RED;
     case EVENT_WORKER_DEGRADED:
     case EVENT_PAUSED:
@@ -33,6 +36,8 @@ static enum colour colour_of(uint32_t type)
     case EVENT_WORKER_RECOVERED:
     case EVENT_DB_RECOVERED:
     case EVENT_ROUTE_RELEASED:
+    case EVENT_BREAKER_CLOSED:
+    case EVENT_LAST_RESORT_ENDED:
         return COLOUR_GREEN;
     default:
         return COLOUR_NONE;
@@ -50,7 +55,7 @@ static void print_line(const struct invocation *invocation, const struct event *
                  label, event->pid);
     }
     printf("%6" PRIu64 "  %s  ", event->id, when);
-    text_colour(invocation->colour, colour_of(event->type));
+    text_colour(invocation->colour, event_colour(event->type));
     printf("%-20s", event_name(event->type));
     text_colour(invocation->colour, COLOUR_NONE);
     printf("  %s%.*s\n", who, (int)sizeof event->text, event->text);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/json_out.h"
+#include "common/log_readable.h"
 #include "common/region.h"
 #include "tools/bulkheadctl/commands.h"
 
@@ -50,6 +51,12 @@ static const struct command {
      "bulkheadctl deaths 1", .run = command_deaths},
     {"history", NULL, "The last minutes in numbers; --from -3600, --step 1, --series a,b, --csv.",
      "bulkheadctl history --csv --step 1 --series requests_per_s,p95_ms", .run = command_history},
+    {"top", NULL,
+     "The service on one screen, every second; q quits, space pauses; -n COUNT, --json.",
+     "bulkheadctl top --interval 0.5", .run = command_top},
+    {"logs", NULL,
+     "The server's log from stdin, for people; --level, --event, --request; no server.",
+     "journalctl -u bulkhead -o cat -f | bulkheadctl logs", .run = command_logs},
     {"backup", "FILE", "A checked copy of the running database; - is stdout.",
      "bulkheadctl backup /mnt/app.db", .run = command_backup},
     {"restore", "FILE", "Put a backup in the place of a stopped server's database.",
@@ -80,6 +87,11 @@ static void print_options(void)
            "  --from T       history: from T, seconds since 1970, or -T before now; --to T\n"
            "  --step S       history: 1 (the last hour) or 10 (the last day)\n"
            "  --series A,B   history: these series; `metrics --describe` names all\n"
+           "  --level L      logs: only from this level on: debug, info, warning, error\n"
+           "  --event NAME   logs: only this event\n"
+           "  --request ID   logs: only the request of this id\n"
+           "  --interval S   top: seconds between two looks (1), from 0.1\n"
+           "  -n COUNT       top: so many snapshots, one after the other; --once is -n 1\n"
            "  --describe     metrics: a table of their names and meanings; needs no server\n"
            "  -h, --help     this; after a command, its own\n"
            "  -V, --version\n"
@@ -122,6 +134,8 @@ int complain(const struct invocation *invocation, int exit_code, const char *for
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (invocation->quiet)
+        return exit_code;
     if (invocation->json)
         print_json(false, "error", text);
     else
@@ -164,7 +178,12 @@ enum {
     OPTION_FROM,
     OPTION_TO,
     OPTION_STEP,
-    OPTION_SERIES
+    OPTION_SERIES,
+    OPTION_LEVEL,
+    OPTION_EVENT,
+    OPTION_REQUEST,
+    OPTION_INTERVAL,
+    OPTION_ONCE
 };
 
 static const struct option options[] = {
@@ -180,6 +199,11 @@ static const struct option options[] = {
     {"to", required_argument, NULL, OPTION_TO},
     {"step", required_argument, NULL, OPTION_STEP},
     {"series", required_argument, NULL, OPTION_SERIES},
+    {"level", required_argument, NULL, OPTION_LEVEL},
+    {"event", required_argument, NULL, OPTION_EVENT},
+    {"request", required_argument, NULL, OPTION_REQUEST},
+    {"interval", required_argument, NULL, OPTION_INTERVAL},
+    {"once", no_argument, NULL, OPTION_ONCE},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {0},
@@ -203,9 +227,46 @@ static const char **place_of_text(struct invocation *invocation, int option)
         return &invocation->step;
     case OPTION_SERIES:
         return &invocation->series;
+    case OPTION_EVENT:
+        return &invocation->event;
+    case OPTION_REQUEST:
+        return &invocation->request;
     default:
         return NULL;
     }
+}
+
+/* Options of logs and top. */
+static enum next take_view_option(struct invocation *invocation, int option)
+{
+    uint64_t number = 1;
+    double seconds;
+    char *end;
+    switch (option) {
+    case OPTION_LEVEL:
+        invocation->least_level = log_level_of(optarg);
+        if (invocation->least_level >= 0)
+            return GO_ON;
+        complain(invocation, 0, "--level %s: want debug, info, warning or error", optarg);
+        return BAD_USAGE;
+    case OPTION_INTERVAL:
+        seconds = strtod(optarg, &end);
+        if (end == optarg || *end || !(seconds >= 0.1 && seconds <= 3600)) {
+            complain(invocation, 0, "--interval %s: not a number of seconds from 0.1 to 3600",
+                     optarg);
+            return BAD_USAGE;
+        }
+        invocation->interval_ms = (unsigned)(seconds * 1000);
+        return GO_ON;
+    case 'n':
+        if (!parse_number(optarg, 1000000000, &number) || number == 0) {
+            complain(invocation, 0, "-n %s: not a number of snapshots", optarg);
+            return BAD_USAGE;
+        }
+        break;
+    }
+    invocation->count = (unsigned)number; /* --once: 1 */
+    return GO_ON;
 }
 
 /* Take one option. */
@@ -250,6 +311,11 @@ static enum next take_option(struct invocation *invocation, int option)
         }
         invocation->since_given = true;
         return GO_ON;
+    case OPTION_LEVEL:
+    case OPTION_INTERVAL:
+    case OPTION_ONCE:
+    case 'n':
+        return take_view_option(invocation, option);
     case 'h':
         return SHOW_HELP;
     case 'V':
@@ -305,7 +371,7 @@ int main(int argc, char **argv)
     enum next next = GO_ON;
     int option;
     /* To the end, whatever comes: only then has getopt moved the command's name to optind. */
-    while ((option = getopt_long(argc, argv, "d:s:hV", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "d:s:n:hV", options, NULL)) != -1) {
         enum next this = take_option(&invocation, option);
         next = this > next ? this : next;
     }
@@ -325,6 +391,6 @@ int main(int argc, char **argv)
     if (code)
         return code;
     invocation.verb = command->name;
-    invocation.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    invocation.colour = terminal_wants_colour(STDOUT_FILENO);
     return command->run(&invocation);
 }

@@ -4,14 +4,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-void text_colour(bool on, enum colour colour)
+const char *text_colour_code(enum colour colour)
 {
     static const char *const codes[] = {
         [COLOUR_NONE] = "\033[0m",   [COLOUR_BOLD] = "\033[1m",    [COLOUR_RED] = "\033[31m",
         [COLOUR_GREEN] = "\033[32m", [COLOUR_YELLOW] = "\033[33m",
     };
+    return codes[colour];
+}
+
+void text_colour(bool on, enum colour colour)
+{
     if (on)
-        fputs(codes[colour], stdout);
+        fputs(text_colour_code(colour), stdout);
 }
 
 const char *text_duration(uint64_t seconds, char out[TEXT_SIZE])

@@ -10,7 +10,10 @@
 
 enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_RED, COLOUR_GREEN, COLOUR_YELLOW };
 
-/* Switch stdout to a colour when `on`; COLOUR_NONE ends it. */
+/* The sequence that begins a colour (ECMA-48, SGR); COLOUR_NONE ends it. */
+const char *text_colour_code(enum colour colour);
+
+/* Switch stdout to a colour when `on`. */
 void text_colour(bool on, enum colour colour);
 
 /* "3 d 4 h", "12 min 5 s", "7 s": the two largest units. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "worker/router.h"
+#include "common/router.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -15,15 +15,16 @@ int analysis_watch(struct analysis *analysis, unsigned column, double least_step
         return -ENOMEM;
     analysis->watched = all;
     struct watched *own = &all[analysis->watched_count];
-    if (least_step < 0)
-        least_step = analysis->preset->floors
-                         ? floors_least_step(analysis->table->names[column])
-                         : 0;
-    *own = (struct watched){.column = column, .least_step = least_step};
+    struct detector_metric metric = {0, false};
+    if (analysis->preset->floors)
+        metric = floors_of(analysis->table->names[column]);
+    if (least_step >= 0)
+        metric.least_step = least_step;
+    *own = (struct watched){.column = column};
     own->detector = malloc(sizeof *own->detector);
     if (!own->detector)
         return -ENOMEM;
-    detector_open(own->detector, analysis->preset, least_step, step_s);
+    detector_open(own->detector, analysis->preset, metric, step_s);
     analysis->watched_count += 1;
     return 0;
 }

@@ -24,7 +24,6 @@ struct alarm {
 
 struct watched {
     unsigned column;
-    double least_step;
     size_t points, gaps;
     size_t alarm; /* the last one of this metric */
     struct detector *detector;

@@ -45,13 +45,13 @@ const struct detector_preset *detector_preset_named(const char *name)
 }
 
 void detector_open(struct detector *detector, const struct detector_preset *preset,
-                   double least_step, double step_s)
+                   struct detector_metric metric, double step_s)
 {
     CHECK(preset->recent >= 1 && preset->recent <= DETECTOR_RECENT_MAX);
     CHECK(preset->needed >= 1 && preset->needed <= preset->of && preset->of <= 32);
     memset(detector, 0, sizeof *detector);
     detector->preset = preset;
-    detector->least_step = least_step;
+    detector->metric = metric;
     detector->step_s = step_s;
     window_open(&detector->near, preset->window);
     window_open(&detector->far, preset->window);
@@ -77,21 +77,31 @@ static double ratio(double distance, double scale)
 static double point_scale(const struct detector *detector)
 {
     return largest(window_sd(&detector->near), RELATIVE_FLOOR * fabs(window_mean(&detector->near)),
-                   detector->least_step / detector->preset->threshold);
+                   detector->metric.least_step / detector->preset->threshold);
+}
+
+/* The mean of the last points, as a distance from the median. */
+static double level_distance(const struct detector *detector, double median, double scale)
+{
+    const struct detector_preset *preset = detector->preset;
+    double count = detector->recent_count, distance = 0, most = INFINITY;
+    if (preset->needed > 1 && !detector->metric.once)
+        most = LEVEL_WEIGHT * preset->threshold * scale / sqrt(count) * count / preset->needed;
+    for (unsigned i = 0; i < detector->recent_count; i++)
+        distance += fmin(fmax(detector->recent[i] - median, -most), most) / count;
+    return fabs(distance);
 }
 
 static double level_score(const struct detector *detector)
 {
     const struct window *far = &detector->far;
-    double mean = 0, root = sqrt(detector->recent_count);
-    for (unsigned i = 0; i < detector->recent_count; i++)
-        mean += detector->recent[i] / detector->recent_count;
-    double median = window_median(far);
+    double median = window_median(far), root = sqrt(detector->recent_count);
     double spread = largest(MAD_TO_SD * window_mad(far), SD_SHARE * window_sd(far),
                             RELATIVE_FLOOR * fabs(median));
     double floor =
-        detector->least_step * root / (LEVEL_WEIGHT * detector->preset->threshold);
-    return ratio(fabs(mean - median) * root, spread > floor ? spread : floor) / LEVEL_WEIGHT;
+        detector->metric.least_step * root / (LEVEL_WEIGHT * detector->preset->threshold);
+    double scale = spread > floor ? spread : floor;
+    return ratio(level_distance(detector, median, scale) * root, scale) / LEVEL_WEIGHT;
 }
 
 /* ---- memory ------------------------------------------------------------------------------ */

@@ -13,6 +13,11 @@
  * They follow from `least_step`, in the series' own unit: a departure of less than that, by one
  * point or by the mean of the last n, never scores the threshold (floors.h has the steps).
  *
+ * Where an alarm needs several points (lab), one point must not be an alarm through B, whose mean
+ * holds it for n points: a point counts in that mean at most as far from the median as `needed`
+ * such points would have to lie to score the threshold. Not so for a metric where once is enough
+ * (a death, a burst of errors): there a point counts as it is.
+ *
  * An alarm is raised when `needed` of the last `of` points scored the threshold and none is under
  * way, and not within `refractory` points of the one before. It is under way until fewer than
  * `needed` do. Points that score the threshold enter the windows clipped to mean +- `clip` scales, so an
@@ -52,9 +57,16 @@ extern const struct detector_preset detector_lab, detector_batch;
 /* NULL when there is no preset of this name. */
 const struct detector_preset *detector_preset_named(const char *name);
 
+/* What is known of a metric beforehand. */
+struct detector_metric {
+    double least_step; /* in its unit; 0: none */
+    bool once;         /* one point may be an alarm */
+};
+
 struct detector {
     const struct detector_preset *preset;
-    double least_step, step_s;
+    struct detector_metric metric;
+    double step_s;
     int64_t last_time_s;
     uint64_t points;       /* taken so far */
     uint64_t raised_point; /* the point of the last alarm */
@@ -80,10 +92,10 @@ struct detector_result {
     bool under_way;             /* an alarm lasts */
 };
 
-/* least_step in the unit of the series, 0 for none; step_s between two points, 0 when not known
- * (then there are no gaps and no daily profile). The preset must outlive the detector. */
+/* step_s between two points, 0 when not known (then there are no gaps and no daily profile). The
+ * preset must outlive the detector. */
 void detector_open(struct detector *detector, const struct detector_preset *preset,
-                   double least_step, double step_s);
+                   struct detector_metric metric, double step_s);
 
 /* One point; times do not go back, the value is finite. */
 struct detector_result detector_take(struct detector *detector, int64_t time_s, double value);

@@ -10,9 +10,11 @@
 
 #include <stdio.h>
 
-/* The least step of a metric of the history, by its name, in its own unit; 0 for a name whose unit
- * is not known. */
-double floors_least_step(const char *metric);
+#include "tools/anomaly/detector.h"
+
+/* What is known of a metric of the history by its name; nothing for a name whose unit is not
+ * known. */
+struct detector_metric floors_of(const char *metric);
 
 /* The metrics that are looked at when none is named, NULL-terminated. */
 extern const char *const floors_default_metrics[];

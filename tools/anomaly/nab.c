@@ -39,7 +39,7 @@ static void score_own(const struct table *table, const struct detector_preset *p
     if (!detector)
         abort();
     int64_t now_s = 0;
-    detector_open(detector, preset, 0, table_step_s(table));
+    detector_open(detector, preset, (struct detector_metric){0, false}, table_step_s(table));
     for (size_t row = 0; row < table->rows; row++) {
         now_s = step_forward(table, row, now_s);
         struct detector_result result = detector_take(detector, now_s, table_cell(table, row, 0));

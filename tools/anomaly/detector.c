@@ -10,6 +10,7 @@
 #define RELATIVE_FLOOR 0.05   /* of mean and median */
 #define MAD_TO_SD      1.4826 /* of a normal distribution */
 #define SD_SHARE       0.5    /* B's scale is never below half the sd */
+#define ROUNDING       1e-9   /* a departure of just the least step scores the threshold */
 
 const struct detector_preset detector_lab = {
     .name = "lab",
@@ -223,7 +224,7 @@ struct detector_result detector_take(struct detector *detector, int64_t time_s, 
         result.level = level_score(detector);
         result.score = result.point > result.level ? result.point : result.level;
     }
-    result.anomalous = result.score >= preset->threshold;
+    result.anomalous = result.score >= preset->threshold * (1 - ROUNDING);
     result.raised = judge(detector, result.anomalous);
     result.under_way = detector->under_way;
     double kept = rest;

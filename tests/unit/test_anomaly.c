@@ -90,9 +90,9 @@ static void window_by_hand(void **unused)
     const double values[] = {100, 1, 2, 3, 4, 10}; /* 100 leaves */
     for (unsigned i = 0; i < 6; i++)
         window_add(&window, values[i]);
-    NEAR(window_mean(&window), 4);   /* 20 / 5 */
-    NEAR(window_median(&window), 3); /* 1 2 3 4 10 */
-    NEAR(window_mad(&window), 1);    /* distances 2 1 0 1 7, sorted 0 1 1 2 7 */
+    NEAR(window_mean(&window), 4);      /* 20 / 5 */
+    NEAR(window_median(&window), 3);    /* 1 2 3 4 10 */
+    NEAR(window_mad(&window), 1);       /* distances 2 1 0 1 7, sorted 0 1 1 2 7 */
     NEAR(window_sd(&window), sqrt(10)); /* (9 + 4 + 1 + 0 + 36) / 5 = 10 */
 }
 

@@ -45,8 +45,14 @@ static void times_are_read_and_written(void **unused)
     }
     moment_print(text, time_s);
     assert_string_equal(text, "2014-04-11T09:00:00Z");
-    const char *wrong[] = {"", "x", "-5", "2014-04-11", "2014-13-11 09:00:00", "1e9",
-                           "2014-04-11 09:00:00 CET", "2014-04-11T09:00:00+02:00",
+    const char *wrong[] = {"",
+                           "x",
+                           "-5",
+                           "2014-04-11",
+                           "2014-13-11 09:00:00",
+                           "1e9",
+                           "2014-04-11 09:00:00 CET",
+                           "2014-04-11T09:00:00+02:00",
                            "99999999999999999999"};
     for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_true(moment_parse(wrong[i], &time_s) < 0);
@@ -69,9 +75,9 @@ static int read_text(const char *text, enum csv_order order)
 static void csv_is_rows_and_gaps(void **unused)
 {
     (void)unused;
-    assert_int_equal(read_text("time,a,b\r\n1970-01-01T00:01:40Z,1.5,\r\n101,,-2e3\n\n103,4,5\n",
-                               CSV_ORDERED),
-                     0);
+    assert_int_equal(
+        read_text("time,a,b\r\n1970-01-01T00:01:40Z,1.5,\r\n101,,-2e3\n\n103,4,5\n", CSV_ORDERED),
+        0);
     assert_int_equal(table.columns, 2);
     assert_int_equal(table.rows, 3);
     assert_int_equal(table.time_s[0], 100);
@@ -233,10 +239,10 @@ static void quantiles_lie_in_their_bucket(void **unused)
 {
     (void)unused;
     struct scrape before, after;
-    scrape_text(&before, "h_bucket{le=\"0.1\"} 10\nh_bucket{le=\"0.2\"} 10\nh_bucket{le=\"+Inf\"} 10\n",
-                1);
-    scrape_text(&after, "h_bucket{le=\"0.1\"} 10\nh_bucket{le=\"0.2\"} 14\nh_bucket{le=\"+Inf\"} 20\n",
-                2);
+    scrape_text(&before,
+                "h_bucket{le=\"0.1\"} 10\nh_bucket{le=\"0.2\"} 10\nh_bucket{le=\"+Inf\"} 10\n", 1);
+    scrape_text(&after,
+                "h_bucket{le=\"0.1\"} 10\nh_bucket{le=\"0.2\"} 14\nh_bucket{le=\"+Inf\"} 20\n", 2);
     /* Ten more: four between 0.1 and 0.2, six above. The second of ten is half way: 0.15. */
     NEAR(scrape_quantile(&before, &after, "h", NULL, 0.2), 0.15);
     NEAR(scrape_quantile(&before, &after, "h", NULL, 0.95), 0.2); /* the last edge there is */
@@ -324,7 +330,10 @@ static void truths_that_are_none_are_named(void **unused)
 {
     (void)unused;
     static const char *const wrong[] = {
-        "", "[]", "{\"faults\":3}", "{\"faults\":[5]}",
+        "",
+        "[]",
+        "{\"faults\":3}",
+        "{\"faults\":[5]}",
         "{\"faults\":[{\"fault\":\"k\",\"from\":9,\"to\":8,\"anomaly\":[]}]}",
         "{\"faults\":[{\"fault\":\"k\",\"from\":1,\"to\":8}]}",
         "{\"faults\":[{\"fault\":\"k\",\"from\":1,\"to\":8,\"anomaly\":[{\"metric\":\"a\"}]}]}"};

@@ -9,8 +9,7 @@
 
 int analysis_watch(struct analysis *analysis, unsigned column, double least_step, double step_s)
 {
-    struct watched *all =
-        realloc(analysis->watched, (analysis->watched_count + 1) * sizeof *all);
+    struct watched *all = realloc(analysis->watched, (analysis->watched_count + 1) * sizeof *all);
     if (!all)
         return -ENOMEM;
     analysis->watched = all;

@@ -42,7 +42,8 @@ struct analysis {
  * table's names must stay. 0 or -ENOMEM. */
 int analysis_watch(struct analysis *analysis, unsigned column, double least_step, double step_s);
 
-/* Take a row of the table. The number of alarms it raised, the last ones of the list, or -ENOMEM. */
+/* Take a row of the table. The number of alarms it raised, the last ones of the list, or -ENOMEM.
+ */
 int analysis_take(struct analysis *analysis, size_t row);
 
 void analysis_free(struct analysis *analysis);

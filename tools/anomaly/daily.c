@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#define DAY_S          86400
-#define DAYS_TO_LEARN  3
+#define DAY_S         86400
+#define DAYS_TO_LEARN 3
 
 void daily_open(struct daily *daily, double step_s)
 {

@@ -197,8 +197,8 @@ static bool judge(struct detector *detector, bool anomalous)
     uint32_t mask = preset->of == 32 ? UINT32_MAX : (UINT32_C(1) << preset->of) - 1;
     detector->over = (detector->over << 1 | anomalous) & mask;
     bool holds = (unsigned)__builtin_popcount(detector->over) >= preset->needed;
-    bool rests = detector->raised_before &&
-                 detector->points - detector->raised_point <= preset->refractory;
+    bool rests =
+        detector->raised_before && detector->points - detector->raised_point <= preset->refractory;
     bool raised = holds && !detector->under_way && !rests;
     if (raised) {
         detector->raised_before = true;

@@ -20,8 +20,8 @@
  *
  * An alarm is raised when `needed` of the last `of` points scored the threshold and none is under
  * way, and not within `refractory` points of the one before. It is under way until fewer than
- * `needed` do. Points that score the threshold enter the windows clipped to mean +- `clip` scales, so an
- * outage does not become the new normal at once; one that lasts longer than the window does.
+ * `needed` do. Points that score the threshold enter the windows clipped to mean +- `clip` scales,
+ * so an outage does not become the new normal at once; one that lasts longer than the window does.
  *
  * Gaps are no zeros: a missing point is not given to the detector. After a hole longer than `n`
  * points the last points are forgotten, and the windows stay.

@@ -36,10 +36,10 @@ struct raised_alarm {
 };
 
 struct evaluation {
-    unsigned expected, found;                  /* truths that expect an alarm */
+    unsigned expected, found; /* truths that expect an alarm */
     unsigned true_alarms, false_alarms, unjudged;
-    double recall, precision;                  /* 1 when there was nothing to find, no alarm */
-    double mean_delay_s, worst_delay_s;        /* of the found */
+    double recall, precision;           /* 1 when there was nothing to find, no alarm */
+    double mean_delay_s, worst_delay_s; /* of the found */
 };
 
 struct evaluation evaluate(struct truth *truths, size_t truth_count,

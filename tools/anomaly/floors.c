@@ -44,12 +44,29 @@ static const struct floor floors[] = {
 #define FLOORS (sizeof floors / sizeof *floors)
 
 const char *const floors_default_metrics[] = {
-    "requests_per_s",   "served_per_s",         "refused_per_s",   "errors_per_s",
-    "lost_per_s",       "error_share",          "refused_share",   "p95_ms",
-    "read_p95_ms",      "write_p95_ms",         "db_up",           "db_read_p95_ms",
-    "db_errors_per_s",  "breakers_open",        "workers_ready",   "workers_degraded",
-    "deaths_per_s",     "heartbeat_age_max_ms", "status_500_per_s", "status_503_per_s",
-    "status_504_per_s", "listen_drops_per_s",   NULL,
+    "requests_per_s",
+    "served_per_s",
+    "refused_per_s",
+    "errors_per_s",
+    "lost_per_s",
+    "error_share",
+    "refused_share",
+    "p95_ms",
+    "read_p95_ms",
+    "write_p95_ms",
+    "db_up",
+    "db_read_p95_ms",
+    "db_errors_per_s",
+    "breakers_open",
+    "workers_ready",
+    "workers_degraded",
+    "deaths_per_s",
+    "heartbeat_age_max_ms",
+    "status_500_per_s",
+    "status_503_per_s",
+    "status_504_per_s",
+    "listen_drops_per_s",
+    NULL,
 };
 
 struct detector_metric floors_of(const char *metric)

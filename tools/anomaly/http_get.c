@@ -127,8 +127,7 @@ static int exchange(const struct target *target, const char *path, uint64_t dead
     return error;
 }
 
-char *http_get(const struct target *target, const char *path, int limit_ms,
-               struct problem *problem)
+char *http_get(const struct target *target, const char *path, int limit_ms, struct problem *problem)
 {
     struct http_response *response = calloc(1, sizeof *response);
     char *body = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `anomaly --nab DIR`: the batch detector over a checkout of the Numenta benchmark, and its score. */
+/* `anomaly --nab DIR`: the batch detector over a checkout of the Numenta benchmark, and its score.
+ */
 #ifndef BULKHEAD_ANOMALY_NAB_H
 #define BULKHEAD_ANOMALY_NAB_H
 

@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define PROBATION       0.15
-#define PROBATION_ROWS  5000
-#define FAR_BEHIND      3.0
-#define NOT_SEEN        (-INFINITY)
+#define PROBATION      0.15
+#define PROBATION_ROWS 5000
+#define FAR_BEHIND     3.0
+#define NOT_SEEN       (-INFINITY)
 
 double nab_sigmoid(double position)
 {

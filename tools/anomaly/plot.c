@@ -8,14 +8,14 @@
 #include "common/exit_codes.h"
 #include "tools/anomaly/moment.h"
 
-#define WIDTH        1100.0
-#define LEFT         70.0
-#define RIGHT        20.0
-#define PANEL        90.0 /* height of a panel, its title and the room below included */
-#define CURVE        58.0
-#define TITLE        16.0
-#define GAP_STEPS    5    /* a hole of more steps breaks the line */
-#define COLUMNS_MAX  2000 /* points of a curve: more are drawn by their extremes */
+#define WIDTH       1100.0
+#define LEFT        70.0
+#define RIGHT       20.0
+#define PANEL       90.0 /* height of a panel, its title and the room below included */
+#define CURVE       58.0
+#define TITLE       16.0
+#define GAP_STEPS   5    /* a hole of more steps breaks the line */
+#define COLUMNS_MAX 2000 /* points of a curve: more are drawn by their extremes */
 
 struct frame {
     FILE *out;
@@ -53,8 +53,8 @@ static void band(const struct frame *frame, double from_s, double to_s, const ch
 {
     double left = x_at(frame, from_s), width = x_at(frame, to_s) - left;
     fprintf(frame->out,
-            "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"><title>",
-            left, frame->top + TITLE, width < 2 ? 2 : width, CURVE, colour);
+            "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"><title>", left,
+            frame->top + TITLE, width < 2 ? 2 : width, CURVE, colour);
     put_text(frame->out, title);
     put_text(frame->out, more);
     fputs("</title></rect>\n", frame->out);
@@ -99,8 +99,7 @@ static void curve(const struct frame *frame, unsigned column)
         int64_t time_s = table->time_s[row];
         if (!isfinite(least))
             continue;
-        bool hole = (double)(time_s - last_s) >
-                    GAP_STEPS * frame->shown->step_s * (double)each;
+        bool hole = (double)(time_s - last_s) > GAP_STEPS * frame->shown->step_s * (double)each;
         fprintf(frame->out, "%c%.1f %.1f", drawing && !hole ? 'L' : 'M',
                 x_at(frame, (double)time_s), y_at(frame, least));
         if (most > least)

@@ -48,8 +48,8 @@ static int read_header(struct reader *reader, char *line)
     while ((cell = next_cell(&rest))) {
         int error = table_add_column(reader->table, cell, strlen(cell));
         if (error == -EEXIST)
-            return problem_set(reader->problem, EXIT_CONFIGURATION,
-                               "%s: the header names %s twice", reader->name, cell);
+            return problem_set(reader->problem, EXIT_CONFIGURATION, "%s: the header names %s twice",
+                               reader->name, cell);
         if (error)
             return problem_set(reader->problem, EXIT_CONFIGURATION,
                                "%s: the header's column %u cannot be used: %s", reader->name,
@@ -133,8 +133,8 @@ int read_csv(FILE *file, const char *name, enum csv_order order, struct table *t
         reader.line += 1;
         reader.ended = line[length - 1] == '\n';
         if (strlen(line) < (size_t)length)
-            result = problem_set(problem, EXIT_CONFIGURATION, "%s, line %lu: this is no text",
-                                 name, reader.line);
+            result = problem_set(problem, EXIT_CONFIGURATION, "%s, line %lu: this is no text", name,
+                                 reader.line);
         line[strcspn(line, "\r\n")] = '\0';
         if (result == 0 && reader.line == 1)
             result = read_header(&reader, line);
@@ -143,7 +143,8 @@ int read_csv(FILE *file, const char *name, enum csv_order order, struct table *t
     }
     free(line);
     if (result == 0 && ferror(file))
-        result = problem_set(problem, EXIT_TEMPORARY, "%s: %s", name, strerror(errno));
+        result = problem_set(problem, errno == EISDIR ? EXIT_CONFIGURATION : EXIT_TEMPORARY,
+                             "%s: %s", name, strerror(errno));
     if (result == 0 && reader.line == 0)
         result = problem_set(problem, EXIT_CONFIGURATION, "%s: the file is empty", name);
     if (result == 0 && table->rows == 0)
@@ -157,8 +158,7 @@ int read_csv_file(const char *path, enum csv_order order, struct table *table,
     FILE *file = fopen(path, "re");
     if (!file)
         return problem_set(problem,
-                           errno == ENOENT || errno == EACCES ? EXIT_CONFIGURATION
-                                                              : EXIT_TEMPORARY,
+                           errno == ENOENT || errno == EACCES ? EXIT_CONFIGURATION : EXIT_TEMPORARY,
                            "%s: %s", path, strerror(errno));
     int result = read_csv(file, path, order, table, problem);
     fclose(file);

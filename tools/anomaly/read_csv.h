@@ -12,8 +12,8 @@
 #include "tools/anomaly/table.h"
 
 enum csv_order {
-    CSV_ORDERED,   /* a time that goes back is an error */
-    CSV_AS_IT_IS,  /* clocks set back are the data's own: keep the rows as they come */
+    CSV_ORDERED,  /* a time that goes back is an error */
+    CSV_AS_IT_IS, /* clocks set back are the data's own: keep the rows as they come */
 };
 
 /* `name` for messages. 0, or -1 with the problem told; the table is the caller's to free. */

@@ -140,8 +140,8 @@ static int read_rows(struct reader *reader)
     if (reader->has_series)
         length += (size_t)snprintf(sql + length, SQL_BYTES - length, ", series, value");
     for (unsigned i = 0; !reader->has_series && i < reader->table->columns; i++)
-        length += (size_t)snprintf(sql + length, SQL_BYTES - length, ", \"%s\"",
-                                   reader->table->names[i]);
+        length +=
+            (size_t)snprintf(sql + length, SQL_BYTES - length, ", \"%s\"", reader->table->names[i]);
     snprintf(sql + length, SQL_BYTES - length, " FROM " READ_DB_TABLE "%s ORDER BY t",
              reader->has_step ? " WHERE step = (SELECT min(step) FROM " READ_DB_TABLE ")" : "");
     sqlite3_stmt *statement = prepare(reader, sql);

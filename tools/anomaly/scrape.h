@@ -43,8 +43,8 @@ void scrape_free(struct scrape *scrape);
 int scrape_columns(const struct scrape *scrape, struct table *table);
 
 /* Fill a row of such a table from two scrapes; what cannot be said stays NAN. */
-void scrape_fill(const struct scrape *before, const struct scrape *after,
-                 const struct table *table, double *row);
+void scrape_fill(const struct scrape *before, const struct scrape *after, const struct table *table,
+                 double *row);
 
 /* Sum, or with `most` the greatest, of the samples of this name whose labels fit: "key=a|b,key!=c",
  * NULL for all. NAN when there is none. */

@@ -22,25 +22,36 @@ struct recipe {
     double number;          /* the share of a quantile; what a level is multiplied by */
 };
 
-#define REQUESTS   "http_requests_total"
-#define DURATION   "http_request_duration_seconds"
-#define LOST       {"requests_lost_total", NULL}
-#define UNASKED    "class!=clean"
-#define RATE(...)  HOW_RATE, {__VA_ARGS__}, {NULL, NULL}, 0
-#define SHARE(...) HOW_SHARE, {__VA_ARGS__}
+#define REQUESTS "http_requests_total"
+#define DURATION "http_request_duration_seconds"
+#define LOST                        \
+    {                               \
+        "requests_lost_total", NULL \
+    }
+#define UNASKED   "class!=clean"
+#define RATE(...) HOW_RATE, {__VA_ARGS__}, {NULL, NULL}, 0
+#define SHARE(...)  \
+    HOW_SHARE,      \
+    {               \
+        __VA_ARGS__ \
+    }
 #define TIMES(metric, labels, share) HOW_QUANTILE, {metric, labels}, {NULL, NULL}, share
-#define LEVEL(...) HOW_LEVEL, {__VA_ARGS__}, {NULL, NULL}, 1
+#define LEVEL(...)                   HOW_LEVEL, {__VA_ARGS__}, {NULL, NULL}, 1
 
-#define OF_CLASS(name)                                                       \
-    {name "_requests_per_s", RATE(REQUESTS, "class=" name)},                 \
-    {name "_errors_per_s", RATE(REQUESTS, "class=" name ",code=500|504")},   \
-    {name "_refused_per_s", RATE(REQUESTS, "class=" name ",code=429|503")},  \
-    {name "_p50_ms", TIMES(DURATION, "class=" name, 0.50)},                  \
-    {name "_p95_ms", TIMES(DURATION, "class=" name, 0.95)},                  \
-    {name "_p99_ms", TIMES(DURATION, "class=" name, 0.99)}
+#define OF_CLASS(name)                                                          \
+    {name "_requests_per_s", RATE(REQUESTS, "class=" name)},                    \
+        {name "_errors_per_s", RATE(REQUESTS, "class=" name ",code=500|504")},  \
+        {name "_refused_per_s", RATE(REQUESTS, "class=" name ",code=429|503")}, \
+        {name "_p50_ms", TIMES(DURATION, "class=" name, 0.50)},                 \
+        {name "_p95_ms", TIMES(DURATION, "class=" name, 0.95)},                 \
+    {                                                                           \
+        name "_p99_ms", TIMES(DURATION, "class=" name, 0.99)                    \
+    }
 
-#define REFUSED_FOR(name, reason) \
-    {"refused_" name "_per_s", RATE("bulkhead_rejected_total", "reason=" reason)}
+#define REFUSED_FOR(name, reason)                                                   \
+    {                                                                               \
+        "refused_" name "_per_s", RATE("bulkhead_rejected_total", "reason=" reason) \
+    }
 
 /* The names and meanings of the HISTORY rows of common/metrics.def. Percentiles are coarser than
  * the console's: the text has 15 buckets where the region has 700. */
@@ -214,9 +225,8 @@ static void fill_series(const struct scrape *before, const struct scrape *after,
                         const struct table *table, double *row)
 {
     char name[TABLE_NAME_MAX];
-    int column = series_name(name, sizeof name, family->name, ending)
-                     ? table_column(table, name)
-                     : -1;
+    int column =
+        series_name(name, sizeof name, family->name, ending) ? table_column(table, name) : -1;
     if (column < 0)
         return;
     const struct term term = {family->name, NULL};
@@ -244,12 +254,12 @@ int scrape_columns(const struct scrape *scrape, struct table *table)
     return error;
 }
 
-void scrape_fill(const struct scrape *before, const struct scrape *after,
-                 const struct table *table, double *row)
+void scrape_fill(const struct scrape *before, const struct scrape *after, const struct table *table,
+                 double *row)
 {
     static const char *const endings[] = {"_per_s", "", "_p50", "_p95"};
-    bool is_bulkhead = table_column(table, recipes[0].name) >= 0 &&
-                       table_column(table, recipes[1].name) >= 0;
+    bool is_bulkhead =
+        table_column(table, recipes[0].name) >= 0 && table_column(table, recipes[1].name) >= 0;
     for (size_t i = 0; is_bulkhead && i < RECIPES; i++)
         row[table_column(table, recipes[i].name)] = recipe_value(&recipes[i], before, after);
     for (size_t i = 0; i < after->family_count; i++) {

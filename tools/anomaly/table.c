@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_AT_FIRST  1024
+#define ROWS_AT_FIRST   1024
 #define STEPS_LOOKED_AT 255
 
 void table_free(struct table *table)

@@ -42,8 +42,7 @@ static const char *read_fault(const json_t *fault, struct truth *common)
         return "\"fault\" is no name";
     if (read_time(json_object_get(fault, "from"), &common->from_s) < 0)
         return "\"from\" is no time";
-    if (read_time(json_object_get(fault, "to"), &common->to_s) < 0 ||
-        common->to_s < common->from_s)
+    if (read_time(json_object_get(fault, "to"), &common->to_s) < 0 || common->to_s < common->from_s)
         return "\"to\" is no time after \"from\"";
     if (grace && (!json_is_number(grace) || json_number_value(grace) < 0))
         return "\"grace_s\" is no number";
@@ -96,8 +95,8 @@ int truth_file_read(const char *path, struct truth_list *list, struct problem *p
         if (!wrong)
             wrong = read_metrics(fault, &common, list);
         if (wrong && result == 0)
-            result = problem_set(problem, EXIT_CONFIGURATION, "%s, fault %zu: %s", path,
-                                 index + 1, wrong);
+            result = problem_set(problem, EXIT_CONFIGURATION, "%s, fault %zu: %s", path, index + 1,
+                                 wrong);
     }
     json_decref(root);
     return result;

@@ -64,8 +64,7 @@ static void sleep_to_second(void)
 }
 
 static int add_row(const struct url_watcher *watcher, struct table *table, int64_t time_s,
-                   const struct scrape *before, const struct scrape *after,
-                   struct problem *problem)
+                   const struct scrape *before, const struct scrape *after, struct problem *problem)
 {
     if (after->at_s - before->at_s > LONGEST_STEP_S ||
         (table->rows > 0 && time_s <= table->time_s[table->rows - 1]))

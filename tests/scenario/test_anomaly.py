@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import SANITIZED, Load, program
+from conftest import NOISE, SANITIZED, Load, program, wait_for
 
 FULL = bool(os.environ.get("ANOMALY_FULL"))
 NOISE_OF_DELAY = 3 if SANITIZED else 1
@@ -77,7 +77,7 @@ def watch(request):
 
 
 def judge(record, truth, plot=None):
-    """The alarms of a record held against the truths; the summary line."""
+    """The alarms of a source held against the truths; the summary line."""
     words = ["--plot", plot] if plot else []
     print(anomaly("--truth", truth, *words, record).stdout)
     done = anomaly("--json", "--truth", truth, record)
@@ -137,9 +137,17 @@ def test_an_outage_is_found_within_seconds(make_server, watch, tmp_path):
     assert code == 99, told
     assert "raised" in {line["event"] for line in told}  # told while it was going on
     faults.write()
-    summary = judge(w.record, faults.path)
-    assert summary["recall"] == 1 and summary["false_alarms"] == 0, summary
-    assert summary["worst_delay_s"] <= 5 * NOISE_OF_DELAY, summary
+
+    def kept():  # the console writes metrics.db every few seconds
+        done = anomaly("--json", os.path.join(server.data, "metrics.db"))
+        return done.returncode == 0 and lines(done.stdout)[-1]["to"] > stamp(time_of_end)
+    time_of_end = time.time()
+    wait_for("metrics.db to hold the outage", kept, 20 * NOISE, 0.5)
+    history = f"http://127.0.0.1:{server.console_port}/api/history.csv?from=-120"
+    for source in (w.record, history, os.path.join(server.data, "metrics.db")):
+        summary = judge(source, faults.path)
+        assert summary["recall"] == 1 and summary["false_alarms"] == 0, summary
+        assert summary["worst_delay_s"] <= 5 * NOISE_OF_DELAY, summary
 
 
 @pytest.mark.skipif(not FULL, reason="make anomaly-eval")
@@ -242,10 +250,11 @@ def test_metrics_of_a_server_become_rates_and_percentiles(server, tmp_path):
     head, *rows = record.read_text().splitlines()
     table = [dict(zip(head.split(","), row.split(","))) for row in rows]
     assert len(table) >= 3, done.stderr
-    busiest = max(table, key=lambda row: float(row["requests_per_s"]))
-    assert 20 <= float(busiest["requests_per_s"]) <= 90, busiest
-    assert 0 < float(busiest["p95_ms"]) < 5000 and float(busiest["errors_per_s"]) == 0
-    assert float(busiest["workers_ready"]) == 2 and float(busiest["db_up"]) == 1
+    # The load tester first makes items, as fast as it can: not every second is of 40 requests.
+    usual = [row for row in table if 25 <= float(row["requests_per_s"]) <= 55]
+    assert usual, [row["requests_per_s"] for row in table]
+    assert 0 < float(usual[0]["p95_ms"]) < 5000 and float(usual[0]["errors_per_s"]) == 0
+    assert float(usual[0]["workers_ready"]) == 2 and float(usual[0]["db_up"]) == 1
     assert "commit_batch_mean" not in head  # only what the text can say
 
 

@@ -69,7 +69,7 @@ static int watch(struct session *session, unsigned column)
 
 static int watch_named(struct session *session)
 {
-    char there[400];
+    char there[3800];
     for (unsigned i = 0; i < session->arguments->metric_count; i++) {
         int column = table_column(&session->table, session->arguments->metrics[i]);
         if (column < 0) {

@@ -5,7 +5,7 @@
 
 struct problem {
     int exit_code; /* EXIT_CONFIGURATION or EXIT_TEMPORARY; 0: none */
-    char text[512];
+    char text[4096]; /* the names of a hundred metrics */
 };
 
 /* Sets it and returns -1, so that a reader can `return problem_set(…)`. */

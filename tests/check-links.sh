@@ -25,5 +25,6 @@ forbid console 'jwt_|EVP_|json_' 'it shows the region and remembers it, and noth
 forbid_inside console 'db_open$|db_paths_set$|gate_lock|gate_init' 'metrics.db is its only file; app.db is none of its business'
 forbid bulkheadctl 'sqlite3_|mg_|jwt_|EVP_' 'it reads the region and asks the supervisor'
 forbid loadtest 'sqlite3_|mg_|jwt_|EVP_' 'it is a client'
+forbid anomaly 'mg_|jwt_|EVP_|shm_open|pthread_' 'it reads numbers'
 [ "$failed" = 0 ] && echo "check-links: every program imports only what is its business"
 exit "$failed"

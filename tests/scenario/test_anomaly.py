@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: MIT
+"""anomaly against a real server: what is broken is found and named within seconds, what is steady is
+left alone, and input that is none is named. `make anomaly-eval` runs the long version."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import NOISE, SANITIZED, Load, program, wait_for
+
+FULL = bool(os.environ.get("ANOMALY_FULL"))
+NOISE_OF_DELAY = 3 if SANITIZED else 1
+CALM_S, WARM_UP_S = 125, 32
+ON = {"faults.enabled": "yes"}
+
+
+def anomaly(*words, timeout=60):
+    return subprocess.run([program("anomaly"), *map(str, words)], capture_output=True, text=True,
+                          timeout=timeout)
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+class Watch:
+    """anomaly on the metrics of a server, once a second, until it is asked to end."""
+
+    def __init__(self, server, record, *words):
+        self.record = str(record)
+        self.url = f"http://127.0.0.1:{server.console_port}/metrics"
+        self.process = subprocess.Popen(
+            [program("anomaly"), "--json", "--for", "3600", "--record", self.record, *words,
+             self.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def finish(self):
+        self.process.send_signal(signal.SIGINT)
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, lines(out), err
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate(timeout=5)
+
+
+class Faults:
+    """What is broken, when, and what should show it."""
+
+    def __init__(self, path):
+        self.path, self.all = str(path), []
+
+    def during(self, name, act, shows, quiet=()):
+        begin = time.time()
+        act()
+        self.all.append({"fault": name, "from": begin, "to": time.time(), "grace_s": 15,
+                         "anomaly": [{"metric": m, "expected": True} for m in shows] +
+                                    [{"metric": m, "expected": False} for m in quiet]})
+
+    def write(self):
+        with open(self.path, "w") as f:
+            json.dump({"faults": self.all}, f)
+
+
+@pytest.fixture
+def watch(request):
+    watches = []
+
+    def make(*args):
+        watches.append(Watch(*args))
+        return watches[-1]
+    yield make
+    for w in watches:
+        w.end()
+
+
+def judge(record, truth, plot=None):
+    """The alarms of a source held against the truths; the summary line."""
+    words = ["--plot", plot] if plot else []
+    print(anomaly("--truth", truth, *words, record).stdout)
+    done = anomaly("--json", "--truth", truth, record)
+    assert done.returncode == 0, done.stderr
+    *_, summary = lines(done.stdout)
+    assert summary["event"] == "summary"
+    return summary
+
+
+# ---- faults ----
+
+def kill_storm(server, kills=15):
+    def act():
+        for i in range(kills):
+            pids = list(server.worker_pids().values())
+            os.kill(pids[i % len(pids)], signal.SIGKILL)
+            time.sleep(1)
+    return act
+
+
+def away(server, seconds):
+    def act():
+        path = os.path.join(server.data, "app.db")
+        os.rename(path, path + ".away")
+        time.sleep(seconds)
+        os.rename(path + ".away", path)
+    return act
+
+
+def slow(server, seconds):
+    def act():
+        server.ctl("faults", "set", "db", "effect=slow", "op=begin", "delay=300ms",
+                   f"duration={seconds}s")
+        time.sleep(seconds)
+    return act
+
+
+def halt(server):
+    def act():
+        os.kill(server.worker_pids()[1], signal.SIGSTOP)
+        time.sleep(4)
+    return act
+
+
+def test_an_outage_is_found_within_seconds(make_server, watch, tmp_path):
+    """The short version: half a minute of calm, then the database goes away."""
+    server = make_server()
+    load = Load(server, rps=50, duration=WARM_UP_S + 20)
+    w = watch(server, tmp_path / "h.csv", "--fail-on")
+    time.sleep(WARM_UP_S + 3)  # the detector's own warm-up, and a margin of calm
+    faults = Faults(tmp_path / "truth.json")
+    faults.during("database away", away(server, 6), ["db_up", "status_503_per_s", "refused_share"],
+                  ["deaths_per_s"])
+    code, told, _ = w.finish()
+    load.process.send_signal(signal.SIGINT)
+    load.finish()
+    assert code == 99, told
+    assert "raised" in {line["event"] for line in told}  # told while it was going on
+    faults.write()
+
+    def kept():  # the console writes metrics.db every few seconds
+        done = anomaly("--json", os.path.join(server.data, "metrics.db"))
+        return done.returncode == 0 and lines(done.stdout)[-1]["to"] > stamp(time_of_end)
+    time_of_end = time.time()
+    wait_for("metrics.db to hold the outage", kept, 20 * NOISE, 0.5)
+    history = f"http://127.0.0.1:{server.console_port}/api/history.csv?from=-120"
+    for source in (w.record, history, os.path.join(server.data, "metrics.db")):
+        summary = judge(source, faults.path)
+        assert summary["recall"] == 1 and summary["false_alarms"] == 0, summary
+        assert summary["worst_delay_s"] <= 5 * NOISE_OF_DELAY, summary
+
+
+@pytest.mark.skipif(not FULL, reason="make anomaly-eval")
+def test_faults_are_found_and_calm_is_left_alone(make_server, watch, tmp_path):
+    server = make_server(workers=4, config=ON)
+    load = Load(server, rps=100, duration=600)
+    w = watch(server, tmp_path / "h.csv")
+    faults = Faults(tmp_path / "truth.json")
+    time.sleep(CALM_S)
+    calm = time.time()
+    faults.during("kill storm", kill_storm(server), ["deaths_per_s"], ["db_up", "db_read_p95_ms"])
+    time.sleep(30)
+    faults.during("database away", away(server, 12),
+                  ["db_up", "status_503_per_s", "refused_share", "served_per_s",
+                   "workers_degraded"], ["deaths_per_s"])
+    time.sleep(30)
+    faults.during("database slow", slow(server, 12), ["db_read_p95_ms", "p95_ms"],
+                  ["deaths_per_s"])
+    time.sleep(30)
+    faults.during("spike", lambda: Load(server, rps=400, duration=12).finish(),
+                  ["requests_per_s", "served_per_s"], ["db_up", "deaths_per_s"])
+    time.sleep(30)
+    faults.during("worker stopped", halt(server), ["heartbeat_age_max_ms"], ["db_up"])
+    time.sleep(20)
+    code, told, err = w.finish()
+    load.process.send_signal(signal.SIGINT)
+    load.finish()
+    assert code == 0, err
+    faults.write()
+    keep = os.environ.get("ANOMALY_OUT")
+    summary = judge(w.record, faults.path, os.path.join(keep, "faults.svg") if keep else None)
+    early = [a for a in told if a["event"] == "alarm" and a["at"] < stamp(calm)]
+    print(f"recall {summary['recall']:.3f}, precision {summary['precision']:.3f}, worst delay "
+          f"{summary['worst_delay_s']:.1f} s, alarms in {CALM_S} s of calm: {len(early)}")
+    assert summary["recall"] >= 0.95, summary
+    assert summary["precision"] >= 0.9, summary
+    assert summary["worst_delay_s"] <= 5 * NOISE_OF_DELAY, summary
+    assert not early, early
+
+
+def stamp(time_s):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s))
+
+
+@pytest.mark.skipif(not FULL, reason="make anomaly-eval")
+def test_ten_steady_minutes_raise_nothing(make_server, watch, tmp_path):
+    server = make_server(workers=4)
+    load = Load(server, rps=50, duration=620)
+    w = watch(server, tmp_path / "h.csv", "--fail-on")
+    time.sleep(605)
+    code, told, err = w.finish()
+    load.process.send_signal(signal.SIGINT)
+    load.finish().assert_nothing_lost()
+    print([line for line in told if line["event"] != "raised"])
+    assert told[-1]["rows"] >= 580, (told[-1], err)
+    assert code == 0, [line for line in told if line["event"] == "alarm"]
+
+
+# ---- sources ----
+
+def write_series(path, values, name="value"):
+    with open(path, "w") as f:
+        f.write(f"time,{name}\n")
+        for i, v in enumerate(values):
+            f.write(f"{stamp(1700000000 + i)},{v}\n")
+    return path
+
+
+def test_an_alarm_is_an_exit_code_only_when_asked(tmp_path):
+    path = write_series(tmp_path / "h.csv", [20 + i % 3 for i in range(90)] + [400] * 10, "p95_ms")
+    assert anomaly(path).returncode == 0
+    done = anomaly("--fail-on", "--json", path)
+    assert done.returncode == 99
+    alarm, summary = lines(done.stdout)
+    assert alarm["metric"] == "p95_ms" and alarm["at"] == stamp(1700000092), alarm
+    assert alarm["value"] == 400 and 19 < alarm["expected"] < 100 and alarm["under_way"] is True
+    assert summary["alarms"] == 1 and summary["rows"] == 100 and summary["step_s"] == 1
+    calm = write_series(tmp_path / "calm.csv", [20 + i % 3 for i in range(100)], "p95_ms")
+    assert anomaly("--fail-on", calm).returncode == 0
+
+
+def test_a_plot_is_one_file_without_markup_of_others(tmp_path):
+    path = write_series(tmp_path / "h.csv", [1] * 60 + [900] * 9, "<b>\"&")
+    plot = tmp_path / "h.svg"
+    assert anomaly("--plot", plot, path).returncode == 0
+    text = plot.read_text()
+    assert text.startswith("<svg") and text.endswith("</svg>\n") and "<b>" not in text
+    import xml.dom.minidom
+    assert len(xml.dom.minidom.parseString(text).getElementsByTagName("path")) == 1
+    assert "alarm of" in text
+
+
+def test_metrics_of_a_server_become_rates_and_percentiles(server, tmp_path):
+    record = tmp_path / "h.csv"
+    load = Load(server, rps=40, duration=6)
+    done = anomaly("--json", "--for", 5, "--record", record,
+                   f"http://127.0.0.1:{server.console_port}/metrics")
+    load.finish()
+    assert done.returncode == 0, done.stderr
+    head, *rows = record.read_text().splitlines()
+    table = [dict(zip(head.split(","), row.split(","))) for row in rows]
+    assert len(table) >= 3, done.stderr
+    # The load tester first makes items, as fast as it can: not every second is of 40 requests.
+    usual = [row for row in table if 25 <= float(row["requests_per_s"]) <= 55]
+    assert usual, [row["requests_per_s"] for row in table]
+    assert 0 < float(usual[0]["p95_ms"]) < 5000 and float(usual[0]["errors_per_s"]) == 0
+    assert float(usual[0]["workers_ready"]) == 2 and float(usual[0]["db_up"]) == 1
+    assert "commit_batch_mean" not in head  # only what the text can say
+
+
+@pytest.mark.parametrize("words, content, code, says", [
+    (["absent.csv"], None, 78, "absent.csv: No such file"),
+    (["."], None, 78, "Is a directory"),
+    (["h.csv"], "", 78, "the file is empty"),
+    (["h.csv"], "a,b\n1,2\n", 78, "begins with \"a\""),
+    (["h.csv"], "time,a\n1,x\n", 78, "line 2, a: \"x\" is no number"),
+    (["h.csv"], "time,a,b\n1,2,3\n2,4", 75, "cut short"),
+    (["--metric", "c", "h.csv"], "time,a,b\n1,2,3\n", 78, "there are: a b"),
+    (["h.db"], "SQLite format 3\0but not one", 78, "file is not a database"),
+    (["--truth", "h.csv", "h.csv"], "time,a\n1,2\n", 78, "h.csv, line 1"),
+    (["--nab", "."], None, 78, "checkout of the Numenta Anomaly Benchmark"),
+    (["--preset", "office", "h.csv"], None, 78, "neither lab nor batch"),
+    (["--plot", "no/such/h.svg", "h.csv"], "time,a\n1,2\n", 75, "--plot no/such/h.svg"),
+    ([], None, 78, "is expected"),
+    (["http://127.0.0.1:1/metrics"], None, 75, "refused"),
+    (["https://127.0.0.1/metrics"], None, 78, "no URL that can be read"),
+])
+def test_what_cannot_be_read_is_named(tmp_path, words, content, code, says):
+    if content is not None:
+        (tmp_path / words[-1]).write_text(content)
+    done = subprocess.run([program("anomaly"), *words], capture_output=True, text=True, timeout=30,
+                          cwd=tmp_path)
+    assert done.returncode == code, (done.returncode, done.stderr)
+    assert says in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_pages_that_are_no_metrics_are_named(server):
+    base = f"http://127.0.0.1:{server.console_port}"
+    done = anomaly("--for", 1, base + "/api/state")
+    assert done.returncode == 78 and "Prometheus text format" in done.stderr, done.stderr
+    done = anomaly("--for", 1, base + "/nowhere")
+    assert done.returncode == 78 and "answer 404" in done.stderr, done.stderr

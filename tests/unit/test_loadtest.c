@@ -374,7 +374,13 @@ static void thresholds_are_parsed_and_held(void **state)
     assert_true(threshold_holds(&threshold, 0));
     assert_false(threshold_holds(&threshold, 1));
     assert_false(threshold_holds(&threshold, (double)NAN));
-    static const char *const bad[] = {"",       "p95",       "p95<",     "p96<1",   "p95>1",
+    assert_int_equal(threshold_parse("knee >= 400", &threshold), 0);
+    assert_true(threshold_holds(&threshold, 400));
+    assert_false(threshold_holds(&threshold, 399));
+    assert_false(threshold_holds(&threshold, (double)NAN));
+    assert_int_equal(threshold_parse("goodput>100", &threshold), 0);
+    assert_false(threshold_holds(&threshold, 100));
+    static const char *const bad[] = {"",       "p95",       "p95<",     "p96<1",   "p95=>1",
                                       "p95=1",  "p95<=<1",   "p95<-1",   "p95<1ms", "p95<nan",
                                       "p95<<1", "p95<1 2",   "<1",       "p95 1",   "p95<inf",
                                       "p9 5<1", "p95 < = 1", "p95<1e999"};

@@ -173,10 +173,10 @@ static void piles_stand_on_each_other(void **state)
                                      .series_count = 2,
                                      .stacked = true});
     char *html = take(out);
-    /* The axis ends at 10: b lies on a in the first column and fills the second. */
-    assert_non_null(strstr(html, "pile c0\" d=\"M0.0 1000.0V500.0H500.0V1000.0Z\""));
-    assert_non_null(strstr(html, "pile c1\" d=\"M0.0 500.0V0.0H500.0V500.0Z"
-                                 "M500.0 1000.0V0.0H1000.0V1000.0Z\""));
+    /* The axis ends at 15: b lies on a in the first column and stands alone in the second. */
+    assert_non_null(strstr(html, "pile c0\" d=\"M0.0 1000.0V666.7H500.0V1000.0Z\""));
+    assert_non_null(strstr(html, "pile c1\" d=\"M0.0 666.7V333.3H500.0V666.7Z"
+                                 "M500.0 1000.0V333.3H1000.0V1000.0Z\""));
     free(html);
 }
 

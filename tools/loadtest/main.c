@@ -17,11 +17,13 @@
 #include "tools/loadtest/memory.h"
 #include "tools/loadtest/options.h"
 #include "tools/loadtest/report.h"
+#include "tools/loadtest/report_html.h"
 #include "tools/loadtest/result.h"
 #include "tools/loadtest/run.h"
 #include "tools/loadtest/summary.h"
 
 #define OTHER_DESCRIPTORS 32
+#define EVENTS_BEFORE_S   2.0 /* what led to the beginning */
 
 static void raise_descriptor_limit(const struct options *options)
 {
@@ -102,6 +104,38 @@ static int make_ready(struct run *run, struct audit *audit)
     return 0;
 }
 
+/* What the server did meanwhile, if somebody wrote it down. */
+static void read_events(const struct result *result, struct report_events *events)
+{
+    const char *path = result->options->events;
+    *events = (struct report_events){0};
+    if (!path)
+        return;
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        warn("--events %s: the report has no events", path);
+        return;
+    }
+    report_events_read(events, file, result->start_wall_us, EVENTS_BEFORE_S, result->elapsed_s);
+    fclose(file);
+    if (events->skipped > 0)
+        warnx("--events %s: %u lines are no events", path, events->skipped);
+}
+
+static void write_page(struct report *report, const struct result *result)
+{
+    struct report_events events;
+    FILE *page = report_create(report, "report.html");
+    if (!page)
+        return;
+    read_events(result, &events);
+    report_html(page, result, report_timeline(report), &events);
+    report_events_free(&events);
+    bool failed = ferror(page) != 0;
+    if (fclose(page) != 0 || failed)
+        report_broken(report);
+}
+
 /* 0, or the exit code when nothing can be said any more. */
 static int run_hook(const struct run *run)
 {
@@ -137,6 +171,7 @@ static int conclude(const struct run *run, struct audit *audit)
     result_conclude(result);
     summary_json(result, json, SUMMARY_BYTES);
     report_summary(run->report, json);
+    write_page(run->report, result);
     if (run->options->json)
         puts(json);
     else

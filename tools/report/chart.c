@@ -6,6 +6,8 @@
 #include "common/check.h"
 #include "tools/report/html.h"
 
+#define HEADROOM 1.02 /* or the highest line would lie on the frame */
+
 static double value_at(const struct chart *chart, size_t series, size_t column)
 {
     return chart->series[series].values[column];
@@ -38,7 +40,7 @@ static struct axis fit(const struct chart *chart)
         largest = fmax(largest, chart->limits[i].value);
     if (chart->logarithmic && isfinite(smallest))
         return axis_logarithmic(smallest, largest);
-    return axis_linear(largest);
+    return axis_linear(HEADROOM * largest);
 }
 
 static double y_of(const struct axis *axis, double value)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tools/report/chart.h"
+#include "tools/report/events.h"
 #include "tools/report/heatmap.h"
 #include "tools/report/html.h"
 #include "tools/report/page.h"
@@ -247,6 +248,55 @@ static void pages_need_nothing_but_themselves(void **state)
     free(html);
 }
 
+/* ---- events ---- */
+
+static void faults_become_bands_and_deaths_marks(void **state)
+{
+    (void)state;
+    char lines[] =
+        "{\"id\":1,\"cause_id\":null,\"ts\":\"2026-11-26T00:59:00Z\",\"event\":\"note\","
+        "\"text\":\"long before\"}\n"
+        "{\"id\":7,\"cause_id\":null,\"ts\":\"2026-11-26T01:00:02.500000Z\","
+        "\"event\":\"fault_start\",\"slot\":null,\"kind\":null,\"text\":\"fault 1: slow\"}\n"
+        "{\"id\":8,\"cause_id\":7,\"ts\":\"2026-11-26T01:00:03Z\",\"event\":\"worker_died\","
+        "\"slot\":2,\"kind\":\"worker\",\"text\":\"killed\"}\n"
+        "no event\n\n{\"event\":\"x\",\"ts\":\"yesterday\"}\n"
+        "{\"id\":9,\"cause_id\":7,\"ts\":\"2026-11-26T01:00:04.25Z\",\"event\":\"fault_end\","
+        "\"text\":\"fault 1: expired\"}\n"
+        "{\"id\":10,\"cause_id\":null,\"ts\":\"2026-11-26T01:00:06Z\","
+        "\"event\":\"fault_start\",\"text\":\"fault 2: <error>\"}\n";
+    struct report_events events;
+    FILE *in = fmemopen(lines, sizeof lines - 1, "r");
+    uint64_t start_us = report_wall_us("2026-11-26T01:00:00Z");
+    report_events_read(&events, in, start_us, 2, 10);
+    fclose(in);
+    assert_int_equal(events.skipped, 2);
+    assert_int_equal(events.count, 4);
+    assert_int_equal(events.band_count, 3);
+    assert_true(fabs(events.bands[0].from_s - 2.5) < 1e-6);
+    assert_true(fabs(events.bands[0].to_s - 4.25) < 1e-6);
+    assert_string_equal(events.bands[0].label, "fault 1: slow");
+    assert_true(fabs(events.bands[1].to_s - events.bands[1].from_s) < 1e-9);
+    assert_string_equal(events.all[1].text, "worker 2: killed");
+    assert_true(fabs(events.bands[2].to_s - 10) < 1e-9); /* without an end: to the end */
+    FILE *out = collect();
+    report_events_write(out, &events);
+    char *html = take(out);
+    assert_non_null(strstr(html, "fault 2: &lt;error&gt;"));
+    free(html);
+    report_events_free(&events);
+}
+
+static void wall_times_are_read(void **state)
+{
+    (void)state;
+    assert_int_equal(report_wall_us("1970-01-01T00:00:01.000001Z"), 1000001);
+    assert_int_equal(report_wall_us("2000-02-29T12:00:00Z"), 951825600000000);
+    assert_int_equal(report_wall_us("2000-02-29T12:00:00"), 0);
+    assert_int_equal(report_wall_us("2000-02-29"), 0);
+    assert_int_equal(report_wall_us(""), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +310,8 @@ int main(void)
         cmocka_unit_test(a_heatmap_shows_the_rows_in_use),
         cmocka_unit_test(empty_charts_are_charts),
         cmocka_unit_test(pages_need_nothing_but_themselves),
+        cmocka_unit_test(faults_become_bands_and_deaths_marks),
+        cmocka_unit_test(wall_times_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

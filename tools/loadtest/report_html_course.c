@@ -136,11 +136,11 @@ static void draw_errors(const struct course *course)
     struct chart_series series[ERROR_CLASSES];
     double *values[ERROR_CLASSES];
     size_t count = 0;
-    for (unsigned class = 0; class < ERROR_CLASSES; class ++) {
+    for (unsigned cause = 0; cause < ERROR_CLASSES; cause++) {
         double *rates = column_values(course), sum = 0;
         for (size_t i = 0; i < course->timeline->count; i++) {
             rates[i] =
-                (double)course->timeline->columns[i].errors[class] / column_seconds(course, i);
+                (double)course->timeline->columns[i].errors[cause] / column_seconds(course, i);
             sum += rates[i];
         }
         if (!(sum > 0)) {
@@ -148,9 +148,9 @@ static void draw_errors(const struct course *course)
             continue;
         }
         values[count] = rates;
-        series[count++] = (struct chart_series){.name = error_class_name((enum error_class) class),
+        series[count++] = (struct chart_series){.name = error_class_name((enum error_class)cause),
                                                 .values = rates,
-                                                .colour = error_colours[class]};
+                                                .colour = error_colours[cause]};
     }
     if (count > 0)
         draw(course, "Failed attempts by cause", "1/s",

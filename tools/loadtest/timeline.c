@@ -51,8 +51,8 @@ static void add_moment(struct moment *sum, const struct moment *more)
     sum->ok += more->ok;
     sum->failed += more->failed;
     sum->attempts += more->attempts;
-    for (int class = 0; class < ERROR_CLASSES; class ++)
-        sum->errors[class] += more->errors[class];
+    for (int cause = 0; cause < ERROR_CLASSES; cause++)
+        sum->errors[cause] += more->errors[cause];
     add_histogram(&sum->latency_us, &more->latency_us);
     add_histogram(&sum->probe_read_us, &more->probe_read_us);
     add_histogram(&sum->probe_health_us, &more->probe_health_us);

@@ -21,6 +21,7 @@ enum state { STATE_CLOSED, STATE_IDLE, STATE_BUSY, STATE_FAILED, STATE_COUNT };
 #define RECEIVE_BYTES (64u * 1024)
 
 struct connection {
+    struct connections *pool;
     struct connection *next, *previous;
     enum state state;
     int fd;
@@ -73,6 +74,7 @@ struct connections *connections_open(const struct connections_settings *settings
     pool->settings = *settings;
     pool->all = memory_zeroed(settings->limit, sizeof *pool->all);
     for (unsigned i = 0; i < settings->limit; i++) {
+        pool->all[i].pool = pool;
         pool->all[i].fd = -1;
         list_append(pool, &pool->all[i], STATE_CLOSED);
     }
@@ -265,9 +267,10 @@ static bool receive(struct connections *pool, struct connection *c, enum cause *
     }
 }
 
-void connections_event(struct connections *pool, void *connection, uint32_t events, uint64_t now_ns)
+void connections_event(void *connection, uint32_t events, uint64_t now_ns)
 {
     struct connection *c = connection;
+    struct connections *pool = c->pool;
     bool readable = events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     if (c->state == STATE_IDLE && readable)
         disconnect(pool, c);

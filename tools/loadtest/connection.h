@@ -52,8 +52,7 @@ void connections_send(struct connections *pool, void *owner, const char *bytes, 
                       uint64_t now_ns);
 
 /* epoll reported events for the connection that data.ptr points to. */
-void connections_event(struct connections *pool, void *connection, uint32_t events,
-                       uint64_t now_ns);
+void connections_event(void *connection, uint32_t events, uint64_t now_ns);
 
 /* End exchanges that failed at once or whose time is over, close what was idle too long. */
 void connections_expire(struct connections *pool, uint64_t now_ns);

@@ -30,12 +30,20 @@ struct block {
     struct request requests[BLOCK_REQUESTS];
 };
 
+/* Connections, and the requests that wait for one, first come first served. Probes have a lane of
+ * their own: what they measure must not be the load's use of its connections. */
+struct lane {
+    struct connections *pool;
+    struct request *waiting, **waiting_end;
+};
+
+enum lane_name { LANE_LOAD, LANE_PROBE, LANE_COUNT };
+
 struct engine {
     struct engine_settings settings;
     int epoll_fd, timer_fd, signal_fd;
-    struct connections *pool;
-    struct request *waiting, **waiting_end; /* for a connection, first come first served */
-    struct timers later;                    /* requests that are due at a time */
+    struct lane lanes[LANE_COUNT];
+    struct timers later; /* requests that are due at a time */
     struct block *blocks;
     struct request *spare;
     uint64_t armed_ns; /* what the timer is set to */
@@ -58,6 +66,20 @@ static void watch(struct engine *engine, int fd, uint32_t events)
         err(EXIT_TEMPORARY, "event loop");
 }
 
+static void open_lane(struct engine *engine, enum lane_name name, unsigned limit)
+{
+    struct lane *lane = &engine->lanes[name];
+    lane->waiting_end = &lane->waiting;
+    lane->pool = connections_open(&(struct connections_settings){
+        .target = engine->settings.target,
+        .epoll_fd = engine->epoll_fd,
+        .limit = limit,
+        .timeout_ns = engine->settings.timeout_ns,
+        .ended = attempt_ended,
+        .context = engine,
+    });
+}
+
 struct engine *engine_open(const struct engine_settings *settings)
 {
     struct engine *engine = memory_zeroed(1, sizeof *engine);
@@ -69,28 +91,22 @@ struct engine *engine_open(const struct engine_settings *settings)
 
     engine->settings = *settings;
     engine->random = settings->seed;
-    engine->waiting_end = &engine->waiting;
     engine->tick_ns = UINT64_MAX;
     engine->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     engine->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     engine->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     watch(engine, engine->timer_fd, EPOLLIN | EPOLLET);
     watch(engine, engine->signal_fd, EPOLLIN);
-    engine->pool = connections_open(&(struct connections_settings){
-        .target = settings->target,
-        .epoll_fd = engine->epoll_fd,
-        .limit = settings->connections,
-        .timeout_ns = settings->timeout_ns,
-        .ended = attempt_ended,
-        .context = engine,
-    });
+    open_lane(engine, LANE_LOAD, settings->connections);
+    open_lane(engine, LANE_PROBE, PROBE_CONNECTIONS);
     snprintf(engine->run, sizeof engine->run, "lt-%08x", (unsigned)(clock_wall_us() & 0xFFFFFFFF));
     return engine;
 }
 
 void engine_close(struct engine *engine)
 {
-    connections_close(engine->pool);
+    for (int i = 0; i < LANE_COUNT; i++)
+        connections_close(engine->lanes[i].pool);
     timers_free(&engine->later);
     while (engine->blocks) {
         struct block *block = engine->blocks;
@@ -124,9 +140,10 @@ struct request *engine_request(struct engine *engine, enum request_kind kind, re
 
 static void enqueue(struct engine *engine, struct request *request)
 {
+    struct lane *lane = &engine->lanes[request->probe ? LANE_PROBE : LANE_LOAD];
     request->next = NULL;
-    *engine->waiting_end = request;
-    engine->waiting_end = &request->next;
+    *lane->waiting_end = request;
+    lane->waiting_end = &request->next;
 }
 
 void engine_submit(struct engine *engine, struct request *request)
@@ -137,27 +154,18 @@ void engine_submit(struct engine *engine, struct request *request)
         enqueue(engine, request);
 }
 
-static enum load_kind load_kind_of(const struct request *request)
-{
-    switch (request->kind) {
-    case REQUEST_CREATE:
-        return LOAD_WRITE;
-    case REQUEST_LIST:
-        return LOAD_LIST;
-    default:
-        return LOAD_READ;
-    }
-}
-
 static void request_over(struct engine *engine, struct request *request,
                          const struct outcome *outcome, const struct http_response *response,
                          uint64_t now_ns)
 {
     struct statistics *statistics = engine->settings.statistics;
-    if (request->measured && outcome->cause == CAUSE_NONE)
-        statistics_request_ok(statistics, load_kind_of(request), now_ns - request->intended_ns);
+    enum load_kind kind = request_load_kind(request);
+    if (request->probe)
+        statistics_probe(statistics, kind, outcome, now_ns - request->intended_ns);
+    else if (request->measured && outcome->cause == CAUSE_NONE)
+        statistics_request_ok(statistics, kind, now_ns - request->intended_ns);
     else if (request->measured)
-        statistics_request_failed(statistics, load_kind_of(request), outcome);
+        statistics_request_failed(statistics, kind, outcome);
     request->done(request->context, request, outcome, response);
     request->next = engine->spare;
     engine->spare = request;
@@ -179,6 +187,8 @@ static bool try_again(struct engine *engine, const struct request *request,
                       const struct outcome *outcome, uint64_t now_ns, uint64_t *wait_ns)
 {
     uint64_t random = random_next(&engine->random);
+    if (request->probe)
+        return false;
     if (request->measured)
         return engine->interrupts == 0 &&
                retry_decide(&engine->settings.policy, outcome, request->attempt, random, wait_ns);
@@ -193,7 +203,7 @@ static void attempt_failed(struct engine *engine, struct request *request,
     const struct http_response *response = end ? end->response : NULL;
     struct account *account = &engine->settings.accounts[request->user];
     uint64_t wait_ns;
-    if (request->measured)
+    if (request->measured && !request->probe)
         statistics_attempt_failed(engine->settings.statistics, outcome,
                                   end ? now_ns - request->attempt_start_ns : 0);
     if (request->kind == REQUEST_CREATE && judge_uncertain(outcome, end && end->sent, response))
@@ -231,7 +241,8 @@ static uint64_t latest_ns(const struct engine *engine, const struct request *req
                                                            : UINT64_MAX;
 }
 
-static void start_attempt(struct engine *engine, struct request *request, uint64_t now_ns)
+static void start_attempt(struct engine *engine, struct lane *lane, struct request *request,
+                          uint64_t now_ns)
 {
     const struct engine_settings *settings = &engine->settings;
     const struct ledger_entry *entry = NULL;
@@ -242,28 +253,34 @@ static void start_attempt(struct engine *engine, struct request *request, uint64
                                   &settings->accounts[request->user], entry, engine->run);
     CHECK(length > 0); /* names and passwords are limited where they are read */
     request->attempt_start_ns = now_ns;
-    if (request->measured)
+    if (request->measured && !request->probe)
         statistics_attempt(settings->statistics);
-    connections_send(engine->pool, request, engine->scratch, length, now_ns);
+    connections_send(lane->pool, request, engine->scratch, length, now_ns);
+}
+
+static void dispatch_lane(struct engine *engine, struct lane *lane, uint64_t now_ns)
+{
+    static const struct outcome dropped = {.cause = CAUSE_DROPPED};
+    while (lane->waiting) {
+        struct request *request = lane->waiting;
+        bool late = now_ns > latest_ns(engine, request);
+        if (!late && !connections_available(lane->pool))
+            return;
+        lane->waiting = request->next;
+        if (!lane->waiting)
+            lane->waiting_end = &lane->waiting;
+        if (late)
+            attempt_failed(engine, request, &dropped, NULL, now_ns);
+        else
+            start_attempt(engine, lane, request, now_ns);
+    }
 }
 
 void engine_dispatch(struct engine *engine)
 {
-    static const struct outcome dropped = {.cause = CAUSE_DROPPED};
     uint64_t now_ns = clock_now_ns();
-    while (engine->waiting) {
-        struct request *request = engine->waiting;
-        bool late = now_ns > latest_ns(engine, request);
-        if (!late && !connections_available(engine->pool))
-            return;
-        engine->waiting = request->next;
-        if (!engine->waiting)
-            engine->waiting_end = &engine->waiting;
-        if (late)
-            attempt_failed(engine, request, &dropped, NULL, now_ns);
-        else
-            start_attempt(engine, request, now_ns);
-    }
+    for (int i = 0; i < LANE_COUNT; i++)
+        dispatch_lane(engine, &engine->lanes[i], now_ns);
 }
 
 static void count_signals(struct engine *engine)
@@ -281,11 +298,14 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* Set the timer for the next thing that is due. The timeout for epoll_wait: 0 or -1. */
 static int arm(struct engine *engine, uint64_t wake_ns)
 {
-    wake_ns = earlier(wake_ns, connections_deadline_ns(engine->pool));
     wake_ns = earlier(wake_ns, timers_next_ns(&engine->later));
     wake_ns = earlier(wake_ns, engine->tick_ns);
-    if (engine->waiting)
-        wake_ns = earlier(wake_ns, latest_ns(engine, engine->waiting));
+    for (int i = 0; i < LANE_COUNT; i++) {
+        const struct lane *lane = &engine->lanes[i];
+        wake_ns = earlier(wake_ns, connections_deadline_ns(lane->pool));
+        if (lane->waiting)
+            wake_ns = earlier(wake_ns, latest_ns(engine, lane->waiting));
+    }
     if (wake_ns <= clock_now_ns())
         return 0;
     if (wake_ns != engine->armed_ns && wake_ns != UINT64_MAX) {
@@ -309,11 +329,12 @@ void engine_step(struct engine *engine, uint64_t wake_ns)
     }
     for (int i = 0; i < n; i++) {
         if (events[i].data.ptr)
-            connections_event(engine->pool, events[i].data.ptr, events[i].events, now_ns);
+            connections_event(events[i].data.ptr, events[i].events, now_ns);
         else
             count_signals(engine); /* or the timer, which says nothing but "wake" */
     }
-    connections_expire(engine->pool, now_ns);
+    for (int i = 0; i < LANE_COUNT; i++)
+        connections_expire(engine->lanes[i].pool, now_ns);
     struct request *request;
     while ((request = timers_take(&engine->later, now_ns)))
         enqueue(engine, request);
@@ -334,7 +355,7 @@ unsigned engine_interrupts(const struct engine *engine)
 
 uint64_t engine_connections_opened(const struct engine *engine)
 {
-    return connections_opened(engine->pool);
+    return connections_opened(engine->lanes[LANE_LOAD].pool);
 }
 
 const struct engine_settings *engine_settings(const struct engine *engine)

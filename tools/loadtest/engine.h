@@ -4,9 +4,10 @@
  * queue for connections, the waits between attempts, and the signals (Ctrl-C and SIGTERM are
  * counted, nothing else). What is asked next is the caller's business, who is told by `done`.
  *
- * Two kinds of requests. Measured ones are the load: they count in the statistics, follow the
+ * Kinds of requests. Measured ones are the load: they count in the statistics, follow the
  * policy on trial, and an open loop drops them when no connection is free within 100 ms of their
  * time.
+ * A probe is measured apart from the load, on connections of its own, and never tried again.
  * The others (logins, preparation, audit) are patient: they are tried again until give_up_ns.
  *
  * A request is submitted, never sent, from within `done`: the loop sends.
@@ -21,7 +22,8 @@
 #include "tools/loadtest/statistics.h"
 #include "tools/loadtest/target.h"
 
-#define DROP_AFTER_NS (100 * NS_PER_MS)
+#define DROP_AFTER_NS     (100 * NS_PER_MS)
+#define PROBE_CONNECTIONS 64u /* beside those of the load */
 
 struct engine_settings {
     const struct target *target;
@@ -62,7 +64,7 @@ void engine_on_tick(struct engine *engine, uint64_t first_ns, engine_tick *tick,
 /* How often Ctrl-C or SIGTERM came. After the first, measured requests are not tried again. */
 unsigned engine_interrupts(const struct engine *engine);
 
-/* Connections opened so far. */
+/* Connections opened so far, those of probes left out. */
 uint64_t engine_connections_opened(const struct engine *engine);
 
 const struct engine_settings *engine_settings(const struct engine *engine);

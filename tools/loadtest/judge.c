@@ -54,12 +54,23 @@ static struct outcome judge_list(const struct http_response *response)
     return sensible ? success : wrong(response->status);
 }
 
+/* Whether the token is of use is the session's business. */
+static struct outcome judge_login(const struct http_response *response)
+{
+    json_t *answer = parse(response);
+    bool sensible = json_is_string(json_object_get(answer, "access_token"));
+    json_decref(answer);
+    return sensible ? success : wrong(response->status);
+}
+
 struct outcome judge_answer(const struct request *request, const struct http_response *response,
                             struct ledger *ledger)
 {
     int status = response->status;
     if (request->kind == REQUEST_READ && status == 404)
         return wrong(status);
+    if (request->kind == REQUEST_GET && status / 100 == 2)
+        return success;
     bool created = request->kind == REQUEST_CREATE && status == 201;
     if (status != 200 && !created)
         return status < 300 ? wrong(status)
@@ -73,9 +84,12 @@ struct outcome judge_answer(const struct request *request, const struct http_res
     case REQUEST_WALK:
         return judge_list(response);
     case REQUEST_LOGIN:
+        return judge_login(response);
+    case REQUEST_HEALTH:
+    case REQUEST_GET:
         break;
     }
-    return success; /* whether a token came is the session's business */
+    return success;
 }
 
 bool judge_uncertain(const struct outcome *outcome, bool sent, const struct http_response *response)

@@ -13,17 +13,23 @@
 
 #include "common/exit_codes.h"
 #include "tools/loadtest/audit.h"
+#include "tools/loadtest/hook.h"
 #include "tools/loadtest/memory.h"
 #include "tools/loadtest/options.h"
 #include "tools/loadtest/report.h"
+#include "tools/loadtest/report_html.h"
 #include "tools/loadtest/result.h"
 #include "tools/loadtest/run.h"
 #include "tools/loadtest/summary.h"
 
 #define OTHER_DESCRIPTORS 32
+#define EVENTS_BEFORE_S   2.0 /* what led to the beginning */
 
-static void raise_descriptor_limit(unsigned connections)
+static void raise_descriptor_limit(const struct options *options)
 {
+    unsigned connections = options->connections + PROBE_CONNECTIONS;
+    for (int kind = 0; kind < SLOW_KINDS; kind++)
+        connections += options->slow[kind];
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
@@ -31,13 +37,19 @@ static void raise_descriptor_limit(unsigned connections)
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         warn("raising the limit of descriptors");
     if (limit.rlim_cur < connections + OTHER_DESCRIPTORS)
-        errx(EXIT_CONFIGURATION, "--connections %u: this process may have %llu descriptors open",
+        errx(EXIT_CONFIGURATION,
+             "%u connections: this process may have %llu descriptors open; "
+             "raise `ulimit -n` or ask for fewer",
              connections, (unsigned long long)limit.rlim_cur);
 }
 
 static void read_accounts(const struct options *options, struct accounts *accounts)
 {
     unsigned line = 0;
+    if (options->get) {
+        accounts_nobody(accounts);
+        return;
+    }
     if (options->password_stdin) {
         if (accounts_read_password(accounts, options->user, stdin) < 0)
             errx(EXIT_CONFIGURATION, "no usable password on standard input: one line, 1 to 1024 "
@@ -69,7 +81,7 @@ static int make_ready(struct run *run, struct audit *audit)
     unsigned failed = 0;
     struct outcome outcome = {0};
     char why[64];
-    int error = session_login(run->engine, run->accounts, &failed);
+    int error = run->options->get ? 0 : session_login(run->engine, run->accounts, &failed);
     if (error == -EACCES) {
         describe(&run->accounts->all[failed].login_outcome, why, sizeof why);
         warnx("login of %s failed: %s", run->accounts->all[failed].name,
@@ -92,6 +104,47 @@ static int make_ready(struct run *run, struct audit *audit)
     return 0;
 }
 
+/* What the server did meanwhile, if somebody wrote it down. */
+static void read_events(const struct result *result, struct report_events *events)
+{
+    const char *path = result->options->events;
+    *events = (struct report_events){0};
+    if (!path)
+        return;
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        warn("--events %s: the report has no events", path);
+        return;
+    }
+    report_events_read(events, file, result->start_wall_us, EVENTS_BEFORE_S, result->elapsed_s);
+    fclose(file);
+    if (events->skipped > 0)
+        warnx("--events %s: %u lines are no events", path, events->skipped);
+}
+
+static void write_page(struct report *report, const struct result *result)
+{
+    struct report_events events;
+    FILE *page = report_create(report, "report.html");
+    if (!page)
+        return;
+    read_events(result, &events);
+    report_html(page, result, report_timeline(report), &events);
+    report_events_free(&events);
+    bool failed = ferror(page) != 0;
+    if (fclose(page) != 0 || failed)
+        report_broken(report);
+}
+
+/* 0, or the exit code when nothing can be said any more. */
+static int run_hook(const struct run *run)
+{
+    const char *command = run->options->before_audit;
+    if (!command || engine_interrupts(run->engine) >= 2)
+        return 0;
+    return hook_run(command) < 0 ? EXIT_TEMPORARY : 0;
+}
+
 static int conclude(const struct run *run, struct audit *audit)
 {
     struct result *result = memory_zeroed(1, sizeof *result);
@@ -99,6 +152,7 @@ static int conclude(const struct run *run, struct audit *audit)
     *result = (struct result){
         .options = run->options,
         .statistics = run->statistics,
+        .profile = run->profile,
         .ledger = run->ledger,
         .users = run->accounts->count,
         .start_wall_us = run->start_wall_us,
@@ -113,9 +167,11 @@ static int conclude(const struct run *run, struct audit *audit)
     else if (audit)
         result->audit = audit_run(audit, &result->list_complete);
     result->interrupted = engine_interrupts(run->engine) > 0;
+    profile_result_conclude(run->profile, run->options, result->sending_s);
     result_conclude(result);
     summary_json(result, json, SUMMARY_BYTES);
     report_summary(run->report, json);
+    write_page(run->report, result);
     if (run->options->json)
         puts(json);
     else
@@ -132,7 +188,7 @@ int main(int argc, char **argv)
     struct accounts accounts = {0};
     options_parse(&options, argc, argv);
     read_accounts(&options, &accounts);
-    raise_descriptor_limit(options.connections);
+    raise_descriptor_limit(&options);
     bool show_progress = isatty(STDERR_FILENO);
 
     int error = target_resolve(&options.target);
@@ -157,7 +213,10 @@ int main(int argc, char **argv)
         .timeout_ns = options.timeout_ns,
         .seed = options.plan.seed,
     });
+    struct profile_result profile;
+    profile_result_open(&profile, &options);
     struct run run = {
+        .profile = &profile,
         .options = &options,
         .engine = engine,
         .accounts = &accounts,
@@ -169,6 +228,9 @@ int main(int argc, char **argv)
     int exit_code = make_ready(&run, audit);
     if (exit_code == 0) {
         run_load(&run);
+        exit_code = run_hook(&run);
+    }
+    if (exit_code == 0) {
         exit_code = conclude(&run, audit);
         if (!report_written(report) || fflush(stdout) != 0) {
             warnx("the report could not be written completely");
@@ -181,6 +243,7 @@ int main(int argc, char **argv)
     engine_close(engine);
     ledger_close(ledger);
     report_close(report);
+    profile_result_close(&profile);
     accounts_free(&accounts);
     free(statistics);
     return exit_code;

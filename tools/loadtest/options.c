@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tools/loadtest/options.h"
+#include "tools/loadtest/options_given.h"
 
 #include <err.h>
 #include <getopt.h>
@@ -17,18 +17,7 @@
 
 #define RATE_LIMIT       1e6
 #define DURATION_LIMIT_S 604800.0
-
-struct profile {
-    const char *name;
-    double rate, duration_s;
-    bool closed;
-};
-
-static const struct profile profiles[] = {
-    {.name = "baseline", .rate = 300, .duration_s = 60},
-    {.name = "peak", .rate = 500, .duration_s = 120},
-    {.name = "closed", .rate = 1, .duration_s = 30, .closed = true},
-};
+#define SLOW_LIMIT       20000
 
 enum flag {
     OPTION_URL = 256,
@@ -51,6 +40,17 @@ enum flag {
     OPTION_JSON,
     OPTION_NO_AUDIT,
     OPTION_ALLOW_429,
+    OPTION_GET,
+    OPTION_STEP_RPS,
+    OPTION_STEP_DURATION,
+    OPTION_FACTOR,
+    OPTION_IDLE,
+    OPTION_SLOW_HEADERS,
+    OPTION_SLOW_BODIES,
+    OPTION_PROBE_READ,
+    OPTION_PROBE_HEALTH,
+    OPTION_EVENTS,
+    OPTION_BEFORE_AUDIT,
 };
 
 static const struct option long_options[] = {
@@ -74,66 +74,21 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"no-audit", no_argument, NULL, OPTION_NO_AUDIT},
     {"allow-429", no_argument, NULL, OPTION_ALLOW_429},
+    {"get", required_argument, NULL, OPTION_GET},
+    {"step-rps", required_argument, NULL, OPTION_STEP_RPS},
+    {"step-duration", required_argument, NULL, OPTION_STEP_DURATION},
+    {"factor", required_argument, NULL, OPTION_FACTOR},
+    {"idle", required_argument, NULL, OPTION_IDLE},
+    {"slow-headers", required_argument, NULL, OPTION_SLOW_HEADERS},
+    {"slow-bodies", required_argument, NULL, OPTION_SLOW_BODIES},
+    {"probe-read", required_argument, NULL, OPTION_PROBE_READ},
+    {"probe-health", required_argument, NULL, OPTION_PROBE_HEALTH},
+    {"events", required_argument, NULL, OPTION_EVENTS},
+    {"before-audit", required_argument, NULL, OPTION_BEFORE_AUDIT},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
 };
-
-static const char help[] =
-    "usage: loadtest --url URL --user NAME --password-stdin [options]\n"
-    "\n"
-    "Sends requests to a bulkhead server at times fixed beforehand, measures how long each took,\n"
-    "and afterwards reads back every write that was acknowledged.\n"
-    "\n"
-    "  build/loadtest --url http://127.0.0.1:8080 --user demo --password-stdin <<<\"$PASSWORD\"\n"
-    "\n"
-    "Whom\n"
-    "  --url URL             http://HOST[:PORT][/PREFIX]; HOST may be [::1]\n"
-    "  --user NAME           with --password-stdin: the password is the first line of stdin\n"
-    "  --credentials-stdin   instead of both: lines name:password, one account each\n"
-    "  --users N             use the first N of those lines (default: all)\n"
-    "\n"
-    "What\n"
-    "  --profile NAME        baseline: 300 requests/s for 60 s (default)\n"
-    "                        peak:     500 requests/s for 120 s\n"
-    "                        closed:   every connection sends its next request when the answer\n"
-    "                                  came, 30 s; finds the most a server can do, and hides its\n"
-    "                                  pauses: for comparison only\n"
-    "  --rps N, --duration S instead of the profile's\n"
-    "  --mix SHARES          default read=75,write=20,list=5\n"
-    "  --arrivals KIND       even (default), or poisson: independent users come in clumps\n"
-    "  --seed N              times and kinds are a function of this number (default 1)\n"
-    "  --connections N       the most connections open at once (default 64)\n"
-    "  --timeout S           of one attempt (default 5)\n"
-    "  --retry POLICY        none (default), immediate, fixed (100 ms) or full-jitter (50 ms,\n"
-    "                        doubled up to 1 s) after refused, reset, closed, timed out, 429, "
-    "502,\n"
-    "                        503, 504; a write is repeated with its Idempotency-Key\n"
-    "  --attempts N          in all, the first included (default 3)\n"
-    "\n"
-    "Verdict\n"
-    "  --threshold LIMIT     e.g. 'p95<200' 'error_rate<=0.01' 'refused==0'; repeatable. "
-    "Latencies\n"
-    "                        p50 p95 p99 max in ms, error_rate 0 to 1, counts dropped refused "
-    "lost\n"
-    "                        duplicate; comparisons < <= ==\n"
-    "  --allow-429           do not call a run invalid because the server limited its rate\n"
-    "  --no-audit            do not read the acknowledged writes back\n"
-    "\n"
-    "Output\n"
-    "  --out DIR             seconds.ndjson, seconds.csv and summary.json\n"
-    "  --json                the summary as JSON on stdout instead of a table\n"
-    "\n"
-    "Latency counts from the intended time, not from the sending: a server that stalls for a\n"
-    "second delays everything that was due in it. A request that finds no free connection within\n"
-    "100 ms is dropped, which is an error. When this program itself is late (p99 above 5 ms) the\n"
-    "run is invalid: give it a core of its own.\n"
-    "\n"
-    "The audit: LOST was acknowledged and cannot be read, DUPLICATE exists twice, CORRUPT reads\n"
-    "differently. INDETERMINATE got no answer: it may exist or not, and is no fault.\n"
-    "\n"
-    "Exit: 0 good, 1 audit failed, 2 invalid run, 3 interrupted (Ctrl-C; a second one skips the\n"
-    "audit), 75 server not reached, login or audit not possible, 78 command line, 99 threshold.\n";
 
 static double parse_number(const char *flag, const char *text, double least, double most)
 {
@@ -161,14 +116,6 @@ static uint64_t parse_seed(const char *text)
     return seed;
 }
 
-static const struct profile *find_profile(const char *name)
-{
-    for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
-        if (strcmp(profiles[i].name, name) == 0)
-            return &profiles[i];
-    errx(EXIT_CONFIGURATION, "--profile: %s is none of baseline, peak, closed", name);
-}
-
 static void parse_arrivals(struct options *options, const char *text)
 {
     if (strcmp(text, "even") == 0)
@@ -179,27 +126,62 @@ static void parse_arrivals(struct options *options, const char *text)
         errx(EXIT_CONFIGURATION, "--arrivals: %s is neither even nor poisson", text);
 }
 
-static void add_threshold(struct options *options, const char *text)
+static void keep_threshold(struct given *given, const char *text)
 {
-    if (options->threshold_count == THRESHOLD_LIMIT)
+    if (given->threshold_count == THRESHOLD_LIMIT)
         errx(EXIT_CONFIGURATION, "--threshold: more than %d", THRESHOLD_LIMIT);
-    if (threshold_parse(text, &options->thresholds[options->threshold_count++]) < 0)
-        errx(EXIT_CONFIGURATION, "--threshold: cannot read '%s'; write e.g. 'p95<200'", text);
+    given->thresholds[given->threshold_count++] = text;
 }
 
-/* Values that are checked against others once all are known. */
-struct given {
-    double rate, duration_s; /* 0: not given */
-    bool attempts, arrivals;
-};
+/* 0 switches a profile's probe off. */
+static double parse_probe(const char *flag, const char *text, bool *off)
+{
+    double rate = parse_number(flag, text, 0, 10000);
+    *off = !(rate > 0);
+    return rate;
+}
+
+static void take_profile_option(struct given *given, int option, const char *value)
+{
+    switch (option) {
+    case OPTION_PROFILE:
+        if (!profile_find(value))
+            errx(EXIT_CONFIGURATION, "--profile: %s is none of " PROFILE_NAMES, value);
+        given->profile = value;
+        break;
+    case OPTION_STEP_RPS:
+        given->step_rate = parse_number("step-rps", value, 0.1, RATE_LIMIT);
+        break;
+    case OPTION_STEP_DURATION:
+        given->step_s = parse_number("step-duration", value, 0.5, 3600);
+        break;
+    case OPTION_FACTOR:
+        given->factor = parse_number("factor", value, 1, 1000);
+        break;
+    case OPTION_IDLE:
+        given->slow[SLOW_IDLE] = (int)parse_count("idle", value, 0, SLOW_LIMIT);
+        break;
+    case OPTION_SLOW_HEADERS:
+        given->slow[SLOW_HEADERS] = (int)parse_count("slow-headers", value, 0, SLOW_LIMIT);
+        break;
+    case OPTION_SLOW_BODIES:
+        given->slow[SLOW_BODIES] = (int)parse_count("slow-bodies", value, 0, SLOW_LIMIT);
+        break;
+    case OPTION_PROBE_READ:
+        given->probe_read = parse_probe("probe-read", value, &given->no_probe_read);
+        break;
+    case OPTION_PROBE_HEALTH:
+        given->probe_health = parse_probe("probe-health", value, &given->no_probe_health);
+        break;
+    default:
+        exit(EXIT_CONFIGURATION); /* getopt_long has said which flag it does not know */
+    }
+}
 
 static void take_load_option(struct options *options, struct given *given, int option,
                              const char *value)
 {
     switch (option) {
-    case OPTION_PROFILE:
-        options->profile = find_profile(value)->name;
-        break;
     case OPTION_RPS:
         given->rate = parse_number("rps", value, 0.01, RATE_LIMIT);
         break;
@@ -207,16 +189,14 @@ static void take_load_option(struct options *options, struct given *given, int o
         given->duration_s = parse_number("duration", value, 0.1, DURATION_LIMIT_S);
         break;
     case OPTION_MIX:
-        if (plan_parse_mix(value, options->plan.weight) < 0)
-            errx(EXIT_CONFIGURATION, "--mix: cannot read '%s'; write e.g. read=75,write=20,list=5",
-                 value);
+        given->mix = value;
         break;
     case OPTION_ARRIVALS:
         parse_arrivals(options, value);
         given->arrivals = true;
         break;
     case OPTION_CONNECTIONS:
-        options->connections = parse_count("connections", value, 1, 65000);
+        given->connections = parse_count("connections", value, 1, 65000);
         break;
     case OPTION_TIMEOUT:
         options->timeout_ns = (uint64_t)(parse_number("timeout", value, 0.001, 600) * 1e9);
@@ -234,7 +214,7 @@ static void take_load_option(struct options *options, struct given *given, int o
         options->plan.seed = parse_seed(value);
         break;
     default:
-        exit(EXIT_CONFIGURATION); /* getopt_long has said which flag it does not know */
+        take_profile_option(given, option, value);
     }
 }
 
@@ -257,7 +237,16 @@ static void take_option(struct options *options, struct given *given, int option
         options->users = parse_count("users", value, 1, 10000);
         break;
     case OPTION_THRESHOLD:
-        add_threshold(options, value);
+        keep_threshold(given, value);
+        break;
+    case OPTION_GET:
+        options->get = value;
+        break;
+    case OPTION_EVENTS:
+        options->events = value;
+        break;
+    case OPTION_BEFORE_AUDIT:
+        options->before_audit = value;
         break;
     case OPTION_OUT:
         options->out = value;
@@ -272,7 +261,7 @@ static void take_option(struct options *options, struct given *given, int option
         options->allow_429 = true;
         break;
     case 'h':
-        fputs(help, stdout);
+        fputs(options_help, stdout);
         exit(LOADTEST_OK);
     case 'V':
         puts("loadtest " VERSION);
@@ -282,49 +271,11 @@ static void take_option(struct options *options, struct given *given, int option
     }
 }
 
-static void check_whom(struct options *options)
-{
-    if (!options->url)
-        errx(EXIT_CONFIGURATION, "--url is missing; try --help");
-    if (target_parse(&options->target, options->url) < 0)
-        errx(EXIT_CONFIGURATION, "--url: %s is not http://HOST[:PORT][/PREFIX]", options->url);
-    if (options->credentials_stdin && (options->user || options->password_stdin))
-        errx(EXIT_CONFIGURATION, "--credentials-stdin excludes --user and --password-stdin");
-    if (options->credentials_stdin)
-        return;
-    if (!options->user || !options->password_stdin)
-        errx(EXIT_CONFIGURATION, "give --user NAME --password-stdin, or --credentials-stdin");
-    if (options->users > 1)
-        errx(EXIT_CONFIGURATION, "--users %u needs as many accounts: --credentials-stdin",
-             options->users);
-    options->users = 1;
-}
-
-static void check_together(struct options *options, const struct given *given)
-{
-    const struct profile *profile = find_profile(options->profile);
-    options->closed = profile->closed;
-    if (options->closed && (given->rate > 0 || given->arrivals))
-        errx(EXIT_CONFIGURATION, "--profile closed has no intended times: no --rps, no --arrivals");
-    options->plan.rate = given->rate > 0 ? given->rate : profile->rate;
-    double duration_s = given->duration_s > 0 ? given->duration_s : profile->duration_s;
-    options->plan.duration_ns = (uint64_t)(duration_s * (double)NS_PER_S);
-    if (given->attempts && options->retry.kind == RETRY_NONE)
-        errx(EXIT_CONFIGURATION, "--attempts needs --retry");
-    for (unsigned i = 0; i < options->threshold_count && !options->audit; i++)
-        if (options->thresholds[i].metric == METRIC_LOST ||
-            options->thresholds[i].metric == METRIC_DUPLICATE)
-            errx(EXIT_CONFIGURATION, "--threshold %s needs the audit",
-                 metric_name(options->thresholds[i].metric));
-}
-
 void options_parse(struct options *options, int argc, char **argv)
 {
-    struct given given = {0};
+    struct given given = {.slow = {-1, -1, -1}};
     *options = (struct options){
-        .profile = "baseline",
-        .plan = {.weight = {[LOAD_READ] = 75, [LOAD_WRITE] = 20, [LOAD_LIST] = 5}, .seed = 1},
-        .connections = 64,
+        .plan = {.seed = 1},
         .timeout_ns = 5 * NS_PER_S,
         .retry = {.kind = RETRY_NONE, .attempts = 3},
         .audit = true,
@@ -334,6 +285,5 @@ void options_parse(struct options *options, int argc, char **argv)
         take_option(options, &given, option, optarg);
     if (optind < argc)
         errx(EXIT_CONFIGURATION, "%s: no argument is expected here", argv[optind]);
-    check_whom(options);
-    check_together(options, &given);
+    options_settle(options, &given);
 }

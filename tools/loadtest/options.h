@@ -9,7 +9,9 @@
 #include <stdint.h>
 
 #include "tools/loadtest/plan.h"
+#include "tools/loadtest/profile.h"
 #include "tools/loadtest/retry.h"
+#include "tools/loadtest/slow_clients.h"
 #include "tools/loadtest/target.h"
 #include "tools/loadtest/threshold.h"
 
@@ -23,27 +25,42 @@ enum loadtest_exit {
 };
 
 #define THRESHOLD_LIMIT 32
+#define PHASE_LIMIT     256
 
 struct options {
     const char *url;
     struct target target; /* parsed, not resolved */
+    const char *get;      /* a path of any server: no login, no items, no audit; else NULL */
     const char *user;
     bool password_stdin, credentials_stdin;
     unsigned users; /* 0: as many as there are lines */
     const char *profile;
-    bool closed; /* the next request is sent when the answer came */
+    enum shape shape;
+    bool closed;                            /* shape is SHAPE_CLOSED */
+    double step_rate, step_s, spike_factor; /* ramp, spike */
     struct plan_settings plan;
+    struct plan_phase phases[PHASE_LIMIT]; /* what plan.phases points to */
+    double probe_rate[LOAD_KINDS];         /* requests/s measured apart, 0: none */
+    unsigned slow[SLOW_KINDS];
     unsigned connections;
     uint64_t timeout_ns;
     struct retry_policy retry;
     struct threshold thresholds[THRESHOLD_LIMIT];
     unsigned threshold_count;
-    const char *out; /* directory, or NULL */
+    const char *out;          /* directory, or NULL */
+    const char *events;       /* file of NDJSON, or NULL */
+    const char *before_audit; /* command, or NULL */
     bool json, audit, allow_429;
 };
 
-/* Parse the command line. Ends the process after --help and --version, and with 78 and one line
- * when something is wrong. */
+/* Parse the command line into a struct that stays where it is. Ends the process after --help and
+ * --version, and with 78 and one line when something is wrong. */
 void options_parse(struct options *options, int argc, char **argv);
+
+/* What --help prints. */
+extern const char options_help[];
+
+/* True when requests need items of ours: reads are of what this program wrote. */
+bool options_need_items(const struct options *options);
 
 #endif

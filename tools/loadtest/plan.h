@@ -14,17 +14,33 @@
 #include <stdint.h>
 
 /* Kinds of requests that a load is mixed of. */
-enum load_kind { LOAD_READ, LOAD_WRITE, LOAD_LIST, LOAD_KINDS };
+enum load_kind {
+    LOAD_READ,
+    LOAD_WRITE,
+    LOAD_LIST,
+    LOAD_LOGIN,
+    LOAD_HEALTH,
+    LOAD_GET, /* a path of any server (--get); not for --mix */
+    LOAD_KINDS
+};
 
 enum arrivals {
     ARRIVALS_EVEN,    /* one every 1/rate */
     ARRIVALS_POISSON, /* independent: exponential gaps of mean 1/rate */
 };
 
+/* A stretch of time with one rate. */
+struct plan_phase {
+    double rate; /* requests per second, above 0 */
+    uint64_t duration_ns;
+};
+
 struct plan_settings {
     enum arrivals arrivals;
     double rate; /* requests per second */
     uint64_t duration_ns;
+    const struct plan_phase *phases; /* instead of one rate for all of duration_ns; NULL: none */
+    unsigned phase_count;
     unsigned weight[LOAD_KINDS]; /* shares; the sum is above 0 */
     uint64_t seed;
 };
@@ -32,6 +48,7 @@ struct plan_settings {
 struct arrival {
     uint64_t offset_ns; /* the intended send time, from the start of the run */
     enum load_kind kind;
+    unsigned phase;  /* index of the phase it belongs to */
     uint64_t random; /* to choose an item or a user by */
 };
 
@@ -39,8 +56,10 @@ struct plan {
     struct plan_settings settings;
     uint64_t times; /* random streams */
     uint64_t kinds;
-    uint64_t index;
-    double clock_ns; /* Poisson: the time of the last arrival */
+    unsigned phase;
+    uint64_t phase_start_ns;
+    uint64_t index;  /* within the phase */
+    double clock_ns; /* within the phase; Poisson: the time of the last arrival */
 };
 
 void plan_start(struct plan *plan, const struct plan_settings *settings);

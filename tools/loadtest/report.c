@@ -21,6 +21,7 @@ struct report {
     uint64_t second; /* index of the one under way */
     int directory_fd;
     FILE *ndjson, *csv;
+    struct timeline *timeline;
     bool show_progress, broken;
 };
 
@@ -60,6 +61,9 @@ struct report *report_open(const char *directory, struct statistics *statistics,
     /* A summary of an earlier run must not stand beside the seconds of this one. */
     if (unlinkat(report->directory_fd, "summary.json", 0) < 0 && errno != ENOENT)
         goto failed;
+    if (unlinkat(report->directory_fd, "report.html", 0) < 0 && errno != ENOENT)
+        goto failed;
+    report->timeline = timeline_open();
     write_csv_header(report->csv);
     return report;
 
@@ -78,6 +82,8 @@ void report_close(struct report *report)
         fclose(report->csv);
     if (report->directory_fd >= 0)
         close(report->directory_fd);
+    if (report->timeline)
+        timeline_close(report->timeline);
     free(report);
 }
 
@@ -179,6 +185,8 @@ void report_second(struct report *report, uint64_t elapsed_ns, uint64_t in_fligh
         write_ndjson(report, wall, in_flight);
         write_csv(report, wall, in_flight);
     }
+    if (report->timeline)
+        timeline_add(report->timeline, report->second, report->statistics);
     if (report->show_progress)
         show(report, elapsed_ns, in_flight);
     statistics_next_second(report->statistics);
@@ -194,15 +202,30 @@ void report_last_second(struct report *report, uint64_t elapsed_ns, uint64_t in_
         fputs("\r\033[K", stderr);
 }
 
-void report_summary(struct report *report, const char *json)
+FILE *report_create(struct report *report, const char *name)
 {
     if (report->directory_fd < 0)
+        return NULL;
+    FILE *file = create(report, name);
+    report->broken |= !file;
+    return file;
+}
+
+const struct timeline *report_timeline(const struct report *report)
+{
+    return report->timeline;
+}
+
+void report_broken(struct report *report)
+{
+    report->broken = true;
+}
+
+void report_summary(struct report *report, const char *json)
+{
+    FILE *file = report_create(report, "summary.json");
+    if (!file)
         return;
-    FILE *file = create(report, "summary.json");
-    if (!file) {
-        report->broken = true;
-        return;
-    }
     bool written = fprintf(file, "%s\n", json) > 0;
     if (fclose(file) != 0 || !written)
         report->broken = true;

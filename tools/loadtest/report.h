@@ -8,9 +8,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/json_out.h"
 #include "tools/loadtest/statistics.h"
+#include "tools/loadtest/timeline.h"
 
 struct report;
 
@@ -31,6 +33,16 @@ void report_last_second(struct report *report, uint64_t elapsed_ns, uint64_t in_
 
 /* Write summary.json; does nothing without a directory. */
 void report_summary(struct report *report, const char *json);
+
+/* A file of this name in the directory, for the caller to write and close; NULL without a
+ * directory, and when it cannot be made (which report_written tells). */
+FILE *report_create(struct report *report, const char *name);
+
+/* The seconds so far; NULL without a directory. */
+const struct timeline *report_timeline(const struct report *report);
+
+/* A file from report_create could not be written. */
+void report_broken(struct report *report);
 
 /* False when a file could not be written to its end. */
 bool report_written(struct report *report);

@@ -58,6 +58,12 @@ static void add_target(struct writer *writer, const struct request *request,
     case REQUEST_LOGIN:
         add(writer, "POST %s/auth/login", prefix);
         break;
+    case REQUEST_HEALTH:
+        add(writer, "GET %s/health", prefix);
+        break;
+    case REQUEST_GET:
+        add(writer, "GET %s%s", prefix, request->path);
+        break;
     case REQUEST_LIST:
     case REQUEST_WALK:
         add(writer, "GET %s/data/items?limit=%u", prefix, request->limit);
@@ -92,6 +98,24 @@ static size_t write_json(char *out, size_t size, const struct request *request,
     return json.overflow ? size : json.length;
 }
 
+enum load_kind request_load_kind(const struct request *request)
+{
+    switch (request->kind) {
+    case REQUEST_CREATE:
+        return LOAD_WRITE;
+    case REQUEST_LIST:
+        return LOAD_LIST;
+    case REQUEST_LOGIN:
+        return LOAD_LOGIN;
+    case REQUEST_HEALTH:
+        return LOAD_HEALTH;
+    case REQUEST_GET:
+        return LOAD_GET;
+    default:
+        return LOAD_READ;
+    }
+}
+
 size_t request_write(char out[REQUEST_BYTES], const struct request *request,
                      const struct target *target, const struct account *account,
                      const struct ledger_entry *entry, const char *run)
@@ -109,7 +133,8 @@ size_t request_write(char out[REQUEST_BYTES], const struct request *request,
         "X-Retry-Attempt: %u\r\n",
         target->authority, run, (unsigned long long)request->number, request->attempt,
         request->attempt);
-    if (request->kind != REQUEST_LOGIN)
+    if (request->kind != REQUEST_LOGIN && request->kind != REQUEST_HEALTH &&
+        request->kind != REQUEST_GET)
         add(&writer, "Authorization: Bearer %s\r\n", account->token);
     if (request->kind == REQUEST_CREATE)
         add(&writer, "Idempotency-Key: \"%s\"\r\n", entry->key);

@@ -22,6 +22,8 @@ enum request_kind {
     REQUEST_CREATE, /* POST of a ledger entry */
     REQUEST_LIST,   /* GET of the newest 20 */
     REQUEST_LOGIN,
+    REQUEST_HEALTH, /* GET /health */
+    REQUEST_GET,    /* GET of `path`, whoever answers */
     REQUEST_WALK,   /* the audit: a page of the list, from a cursor */
     REQUEST_VERIFY, /* the audit: GET of the item of a ledger entry */
 };
@@ -52,6 +54,8 @@ struct request {
     struct request *next; /* in a queue */
     enum request_kind kind;
     bool measured;             /* counts in the run's statistics, and may be dropped when late */
+    bool probe;                /* measured, but apart from the load and on connections of its own */
+    unsigned phase;            /* of the plan */
     uint64_t number;           /* of the request, unique in this process */
     unsigned attempt;          /* 0 for the first */
     unsigned user;             /* index of the account */
@@ -60,11 +64,15 @@ struct request {
     uint64_t due_ns;           /* of this attempt */
     uint64_t attempt_start_ns; /* when it was given to a connection */
     uint64_t give_up_ns;       /* unmeasured requests: the end of patience */
+    const char *path;          /* GET: with its slash */
     const char *cursor;        /* WALK: "" for the first page */
     unsigned limit;            /* LIST, WALK: items a page */
     request_done *done;
     void *context;
 };
+
+/* The kind of load this is; LOAD_READ for what is no load. */
+enum load_kind request_load_kind(const struct request *request);
 
 /* Write the bytes of the request's attempt. `run` is a short name of this run for X-Request-Id.
  * Returns their number, 0 when they do not fit in REQUEST_BYTES (a password beyond all measure). */

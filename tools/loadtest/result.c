@@ -33,6 +33,30 @@ static void find_invalid(struct result *result)
         invalid(result, "no request came to an end");
 }
 
+/* Numbers that not every run has. */
+static double measure_apart(const struct result *result, enum metric metric)
+{
+    const struct statistics *statistics = result->statistics;
+    switch (metric) {
+    case METRIC_READ_P95:
+        return statistics_kind_latency_ms(statistics, LOAD_READ, 95);
+    case METRIC_WRITE_P95:
+        return statistics_kind_latency_ms(statistics, LOAD_WRITE, 95);
+    case METRIC_LOGIN_P95:
+        return statistics_kind_latency_ms(statistics, LOAD_LOGIN, 95);
+    case METRIC_HEALTH_P99:
+        return statistics_kind_latency_ms(statistics, LOAD_HEALTH, 99);
+    case METRIC_GOODPUT:
+        return (double)statistics->total.ok / result->sending_s;
+    case METRIC_KNEE:
+        return result->profile->ramp.knee_rate;
+    case METRIC_RECOVERY:
+        return result->profile->recovered_s;
+    default:
+        return (double)NAN;
+    }
+}
+
 static double measure(const struct result *result, enum metric metric)
 {
     const struct statistics *statistics = result->statistics;
@@ -56,10 +80,9 @@ static double measure(const struct result *result, enum metric metric)
         return audited ? (double)result->verdict.lost : (double)NAN;
     case METRIC_DUPLICATE:
         return audited ? (double)result->verdict.duplicate : (double)NAN;
-    case METRIC_COUNT:
-        break;
+    default:
+        return measure_apart(result, metric);
     }
-    return (double)NAN;
 }
 
 int result_exit_code(const struct result *result)
@@ -84,6 +107,7 @@ void result_conclude(struct result *result)
     for (unsigned i = 0; i < result->options->threshold_count; i++) {
         const struct threshold *threshold = &result->options->thresholds[i];
         result->value[i] = measure(result, threshold->metric);
+        result->margin[i] = threshold_margin(threshold, result->value[i]);
         result->holds[i] = threshold_holds(threshold, result->value[i]);
         result->breaches += !result->holds[i];
     }

@@ -12,6 +12,7 @@
 #include "tools/loadtest/audit.h"
 #include "tools/loadtest/ledger.h"
 #include "tools/loadtest/options.h"
+#include "tools/loadtest/profile_result.h"
 #include "tools/loadtest/statistics.h"
 
 #define LAG_LIMIT_MS        5.0
@@ -22,6 +23,7 @@ struct result {
     /* given */
     const struct options *options;
     const struct statistics *statistics;
+    const struct profile_result *profile;
     const struct ledger *ledger;
     unsigned users;
     uint64_t start_wall_us;
@@ -37,7 +39,8 @@ struct result {
     struct ledger_verdict verdict;
     char invalid[INVALID_REASONS][INVALID_REASON_SIZE];
     unsigned invalid_count;
-    double value[THRESHOLD_LIMIT]; /* what each threshold was held against; NaN: not measured */
+    double value[THRESHOLD_LIMIT];  /* what each threshold was held against; NaN: not measured */
+    double margin[THRESHOLD_LIMIT]; /* left until it breaks; negative when broken */
     bool holds[THRESHOLD_LIMIT];
     unsigned breaches;
     int exit_code;

@@ -42,6 +42,8 @@ int run_prepare(struct run *run, struct outcome *outcome)
 {
     struct preparation preparation = {.left = PREPARED_ITEMS};
     uint64_t now_ns = clock_now_ns();
+    if (!options_need_items(run->options))
+        return 0;
     for (unsigned i = 0; i < PREPARED_ITEMS; i++) {
         struct request *request =
             engine_request(run->engine, REQUEST_CREATE, prepare_done, &preparation);
@@ -63,12 +65,13 @@ int run_prepare(struct run *run, struct outcome *outcome)
 static void load_done(void *context, struct request *request, const struct outcome *outcome,
                       const struct http_response *response);
 
-/* Start the request of an arrival that was intended for this time. */
-static void begin(struct run *run, const struct arrival *arrival, uint64_t intended_ns)
+static struct request *new_request(struct run *run, const struct arrival *arrival,
+                                   request_done *done, uint64_t intended_ns)
 {
-    struct request *request = engine_request(run->engine, REQUEST_READ, load_done, run);
+    struct request *request = engine_request(run->engine, REQUEST_READ, done, run);
     int64_t entry;
     request->measured = true;
+    request->phase = arrival->phase;
     request->intended_ns = request->due_ns = intended_ns;
     request->user = (unsigned)(arrival->random % run->accounts->count);
     switch (arrival->kind) {
@@ -79,12 +82,30 @@ static void begin(struct run *run, const struct arrival *arrival, uint64_t inten
         request->kind = REQUEST_LIST;
         request->limit = LIST_PAGE;
         break;
+    case LOAD_LOGIN:
+        request->kind = REQUEST_LOGIN;
+        break;
+    case LOAD_HEALTH:
+        request->kind = REQUEST_HEALTH;
+        break;
+    case LOAD_GET:
+        request->kind = REQUEST_GET;
+        request->path = run->options->get;
+        break;
     default:
         entry = ledger_pick(run->ledger, arrival->random);
         request->entry = (uint32_t)entry; /* there is one: run_prepare saw to it */
         request->user = ledger_entry(run->ledger, request->entry)->user;
     }
+    return request;
+}
+
+/* Start the request of an arrival that was intended for this time. */
+static void begin(struct run *run, const struct arrival *arrival, uint64_t intended_ns)
+{
+    struct request *request = new_request(run, arrival, load_done, intended_ns);
     statistics_sent(run->statistics);
+    phases_sent(run->profile->phases, arrival->phase);
     run->in_flight += 1;
     engine_submit(run->engine, request);
 }
@@ -95,13 +116,32 @@ static void load_done(void *context, struct request *request, const struct outco
     struct run *run = context;
     uint64_t now_ns = clock_now_ns();
     struct arrival arrival;
-    (void)request;
     (void)response;
     run->in_flight -= 1;
+    profile_result_note(run->profile, request->phase, request->intended_ns - run->start_ns, outcome,
+                        now_ns - request->intended_ns);
     if (!run->options->closed || now_ns >= run->stop_ns || engine_interrupts(run->engine) > 0)
         return;
     plan_draw(&run->plan, &arrival);
     begin(run, &arrival, outcome->cause == CAUSE_REFUSED ? now_ns + REFUSED_PAUSE_NS : now_ns);
+}
+
+static void probe_done(void *context, struct request *request, const struct outcome *outcome,
+                       const struct http_response *response)
+{
+    struct run *run = context;
+    (void)request;
+    (void)outcome;
+    (void)response;
+    run->probes_in_flight -= 1;
+}
+
+static void begin_probe(struct run *run, const struct arrival *arrival, uint64_t intended_ns)
+{
+    struct request *request = new_request(run, arrival, probe_done, intended_ns);
+    request->probe = true;
+    run->probes_in_flight += 1;
+    engine_submit(run->engine, request);
 }
 
 static void tick(void *context, uint64_t now_ns)
@@ -115,25 +155,108 @@ static void tick(void *context, uint64_t now_ns)
  * every request a number of attempts, so this ends. */
 static void await_answers(struct run *run)
 {
-    while (run->in_flight > 0 && engine_interrupts(run->engine) < 2)
+    while (run->in_flight + run->probes_in_flight > 0 && engine_interrupts(run->engine) < 2)
         engine_step(run->engine, UINT64_MAX);
+}
+
+/* A plan and its next arrival. */
+struct source {
+    struct plan *plan;
+    struct arrival next;
+    bool more, probe;
+};
+
+struct sources {
+    struct source all[1 + LOAD_KINDS];
+    unsigned count;
+};
+
+static void add_source(struct sources *sources, struct plan *plan,
+                       const struct plan_settings *settings, bool probe)
+{
+    struct source *source = &sources->all[sources->count++];
+    plan_start(plan, settings);
+    *source = (struct source){.plan = plan, .probe = probe};
+    source->more = plan_next(plan, &source->next);
+}
+
+static void add_sources(struct run *run, struct sources *sources)
+{
+    const struct plan_settings *load = &run->options->plan;
+    add_source(sources, &run->plan, load, false);
+    for (int kind = 0; kind < LOAD_KINDS; kind++) {
+        struct plan_settings probe = {.rate = run->options->probe_rate[kind],
+                                      .duration_ns = load->duration_ns,
+                                      .seed = load->seed};
+        probe.weight[kind] = 1;
+        if (probe.rate > 0)
+            add_source(sources, &run->probes[kind], &probe, true);
+    }
+}
+
+/* The source whose next arrival comes first; NULL when all are at their end. */
+static struct source *first_source(struct sources *sources)
+{
+    struct source *first = NULL;
+    for (unsigned i = 0; i < sources->count; i++) {
+        struct source *source = &sources->all[i];
+        if (source->more && (!first || source->next.offset_ns < first->next.offset_ns))
+            first = source;
+    }
+    return first;
+}
+
+/* True when a step of the ramp has broken: no more load. */
+static bool ramp_is_over(struct run *run)
+{
+    const struct phases *steps = run->profile->phases;
+    double elapsed_s = (double)(clock_now_ns() - run->start_ns) / (double)NS_PER_S;
+    while (run->options->shape == SHAPE_RAMP && run->judged < steps->count) {
+        const struct phase *step = &steps->all[run->judged];
+        switch (ramp_judge(step, elapsed_s >= step->from_s + step->duration_s)) {
+        case STEP_PENDING:
+            return false;
+        case STEP_HOLDS:
+            run->judged += 1;
+            break;
+        default:
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Start what is due by now; false when the load is over. */
+static bool begin_due(struct run *run, struct sources *sources)
+{
+    uint64_t now_ns;
+    struct source *source;
+    while ((source = first_source(sources)) &&
+           run->start_ns + source->next.offset_ns <= (now_ns = clock_now_ns())) {
+        uint64_t intended_ns = run->start_ns + source->next.offset_ns;
+        statistics_lag(run->statistics, now_ns - intended_ns);
+        if (source->probe)
+            begin_probe(run, &source->next, intended_ns);
+        else
+            begin(run, &source->next, intended_ns);
+        source->more = plan_next(source->plan, &source->next);
+    }
+    return source && !ramp_is_over(run);
 }
 
 static void load_by_plan(struct run *run)
 {
-    struct arrival arrival;
-    bool more = plan_next(&run->plan, &arrival);
-    while (more && engine_interrupts(run->engine) == 0) {
-        uint64_t intended_ns = run->start_ns + arrival.offset_ns, now_ns;
-        engine_step(run->engine, intended_ns);
-        while (more && intended_ns <= (now_ns = clock_now_ns())) {
-            statistics_lag(run->statistics, now_ns - intended_ns);
-            begin(run, &arrival, intended_ns);
-            more = plan_next(&run->plan, &arrival);
-            intended_ns = run->start_ns + arrival.offset_ns;
-        }
+    struct sources sources = {0};
+    const struct source *next;
+    add_sources(run, &sources);
+    bool more = true;
+    while (more && (next = first_source(&sources)) && engine_interrupts(run->engine) == 0) {
+        engine_step(run->engine, run->start_ns + next->next.offset_ns);
+        more = begin_due(run, &sources);
         engine_dispatch(run->engine);
     }
+    if (run->options->shape == SHAPE_RAMP && clock_now_ns() < run->stop_ns && ramp_is_over(run))
+        run->stop_ns = clock_now_ns();
     /* The last gap belongs to the run: n seconds at r requests/s take n seconds. */
     while (engine_interrupts(run->engine) == 0 && clock_now_ns() < run->stop_ns)
         engine_step(run->engine, run->stop_ns);
@@ -141,6 +264,7 @@ static void load_by_plan(struct run *run)
 
 static void load_by_answers(struct run *run)
 {
+    plan_start(&run->plan, &run->options->plan);
     for (unsigned i = 0; i < run->options->connections; i++) {
         struct arrival arrival;
         plan_draw(&run->plan, &arrival);
@@ -150,9 +274,19 @@ static void load_by_answers(struct run *run)
         engine_step(run->engine, run->stop_ns);
 }
 
+static struct slow_clients *start_slow_clients(const struct run *run)
+{
+    struct slow_settings settings = {.target = engine_settings(run->engine)->target,
+                                     .token = run->accounts->all[0].token};
+    unsigned count = 0;
+    for (int kind = 0; kind < SLOW_KINDS; kind++)
+        count += settings.count[kind] = run->options->slow[kind];
+    return count > 0 ? slow_clients_start(&settings) : NULL;
+}
+
 void run_load(struct run *run)
 {
-    plan_start(&run->plan, &run->options->plan);
+    struct slow_clients *slow = start_slow_clients(run);
     run->start_wall_us = clock_wall_us();
     run->start_ns = clock_now_ns();
     run->stop_ns = run->start_ns + run->options->plan.duration_ns;
@@ -166,6 +300,8 @@ void run_load(struct run *run)
         run->stop_ns = clock_now_ns();
     await_answers(run);
     run->finish_ns = clock_now_ns();
+    if (slow)
+        slow_clients_stop(slow, run->profile->slow);
     engine_on_tick(run->engine, UINT64_MAX, NULL, NULL);
     report_last_second(run->report, run->finish_ns - run->start_ns, run->in_flight);
 }

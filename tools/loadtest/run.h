@@ -10,6 +10,7 @@
 
 #include "tools/loadtest/engine.h"
 #include "tools/loadtest/options.h"
+#include "tools/loadtest/profile_result.h"
 #include "tools/loadtest/report.h"
 #include "tools/loadtest/session.h"
 
@@ -20,16 +21,21 @@ struct run {
     struct ledger *ledger;
     struct statistics *statistics;
     struct report *report;
+    struct profile_result *profile;
 
     struct plan plan;
+    struct plan probes[LOAD_KINDS];
+    unsigned judged; /* steps of a ramp */
     uint64_t start_ns;
     uint64_t start_wall_us;
     uint64_t stop_ns;   /* when sending ended: by plan, or by Ctrl-C */
     uint64_t finish_ns; /* when the last answer was in */
-    uint64_t in_flight; /* after run_load: requests without an end, a second Ctrl-C left them */
+    uint64_t in_flight; /* of the load; after run_load: those that a second Ctrl-C left */
+    uint64_t probes_in_flight;
 };
 
-/* Create the items that reads will ask for, patiently. 0, -EINTR, or -EIO with *outcome. */
+/* Create the items that reads will ask for, if any will, patiently. 0, -EINTR, or -EIO with
+ * *outcome. */
 int run_prepare(struct run *run, struct outcome *outcome);
 
 /* Send the load and wait for the answers. The outcome is in statistics and ledger. */

@@ -81,6 +81,12 @@ int accounts_read(struct accounts *accounts, FILE *input, unsigned limit, unsign
     return error;
 }
 
+void accounts_nobody(struct accounts *accounts)
+{
+    add_account(accounts, "-", 1, "-");
+    accounts->all[0].renew_at_ns = UINT64_MAX;
+}
+
 void accounts_free(struct accounts *accounts)
 {
     for (unsigned i = 0; i < accounts->count; i++) {

@@ -23,6 +23,9 @@ int accounts_read_password(struct accounts *accounts, const char *name, FILE *in
  * *line set to the line at fault (0: no line at all). */
 int accounts_read(struct accounts *accounts, FILE *input, unsigned limit, unsigned *line);
 
+/* One account without a name, for servers that ask for none; it is never logged in. */
+void accounts_nobody(struct accounts *accounts);
+
 void accounts_free(struct accounts *accounts);
 
 /* Log every account in, one after the other: a server hashes passwords slowly on purpose.

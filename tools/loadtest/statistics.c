@@ -2,11 +2,12 @@
 #include "tools/loadtest/statistics.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
 
-static void count_failure(struct failures *failures, const struct outcome *outcome)
+void failures_count(struct failures *failures, const struct outcome *outcome)
 {
     failures->cause[outcome->cause] += 1;
     if (outcome->cause == CAUSE_HTTP && outcome->status < STATUS_LIMIT)
@@ -28,8 +29,8 @@ void statistics_attempt(struct statistics *statistics)
 void statistics_attempt_failed(struct statistics *statistics, const struct outcome *outcome,
                                uint64_t duration_ns)
 {
-    count_failure(&statistics->total.attempt_failures, outcome);
-    count_failure(&statistics->second.attempt_failures, outcome);
+    failures_count(&statistics->total.attempt_failures, outcome);
+    failures_count(&statistics->second.attempt_failures, outcome);
     if (outcome->cause == CAUSE_HTTP && (outcome->status == 429 || outcome->status == 503))
         histogram_sum_record(&statistics->refusal_us, duration_ns / NS_PER_US);
 }
@@ -52,7 +53,28 @@ void statistics_request_failed(struct statistics *statistics, enum load_kind kin
     statistics->total.failed += 1;
     statistics->second.failed += 1;
     statistics->kind_failed[kind] += 1;
-    count_failure(&statistics->request_failures, outcome);
+    failures_count(&statistics->request_failures, outcome);
+}
+
+static void count_probe(struct probe *probe, const struct outcome *outcome, uint64_t latency_us)
+{
+    if (outcome->cause != CAUSE_NONE) {
+        probe->failed += 1;
+        return;
+    }
+    probe->ok += 1;
+    histogram_sum_record(&probe->latency_us, latency_us);
+    if (latency_us > probe->max_latency_us)
+        probe->max_latency_us = latency_us;
+}
+
+void statistics_probe(struct statistics *statistics, enum load_kind kind,
+                      const struct outcome *outcome, uint64_t latency_ns)
+{
+    count_probe(&statistics->probe[kind], outcome, latency_ns / NS_PER_US);
+    count_probe(&statistics->probe_second[kind], outcome, latency_ns / NS_PER_US);
+    if (outcome->cause != CAUSE_NONE)
+        failures_count(&statistics->probe_failures, outcome);
 }
 
 void statistics_lag(struct statistics *statistics, uint64_t lag_ns)
@@ -66,6 +88,7 @@ void statistics_lag(struct statistics *statistics, uint64_t lag_ns)
 void statistics_next_second(struct statistics *statistics)
 {
     memset(&statistics->second, 0, sizeof statistics->second);
+    memset(statistics->probe_second, 0, sizeof statistics->probe_second);
 }
 
 double statistics_percentile_ms(const struct histogram_sum *values_us, double percent)
@@ -75,17 +98,62 @@ double statistics_percentile_ms(const struct histogram_sum *values_us, double pe
     return (double)histogram_percentile(values_us, percent) / (double)US_PER_MS;
 }
 
+static double at_most(double value, uint64_t largest_us)
+{
+    double largest = (double)largest_us / (double)US_PER_MS;
+    return value > largest ? largest : value;
+}
+
+double statistics_probe_ms(const struct probe *probe, double percent)
+{
+    return at_most(statistics_percentile_ms(&probe->latency_us, percent), probe->max_latency_us);
+}
+
+double statistics_kind_latency_ms(const struct statistics *statistics, enum load_kind kind,
+                                  double percent)
+{
+    const struct probe *probe = &statistics->probe[kind];
+    if (probe->ok + probe->failed == 0)
+        return statistics_percentile_ms(&statistics->kind_latency_us[kind], percent);
+    return statistics_probe_ms(probe, percent);
+}
+
 double statistics_latency_ms(const struct statistics *statistics, double percent)
 {
     double value = statistics_percentile_ms(&statistics->total.latency_us, percent);
-    double largest = (double)statistics->max_latency_us / (double)US_PER_MS;
-    return value > largest ? largest : value;
+    return at_most(value, statistics->max_latency_us);
 }
 
 double statistics_error_rate(const struct tally *tally)
 {
     uint64_t all = tally->ok + tally->failed;
     return all > 0 ? (double)tally->failed / (double)all : 0;
+}
+
+void failures_add(struct failures *sum, const struct failures *more)
+{
+    for (int cause = 0; cause < CAUSE_COUNT; cause++)
+        sum->cause[cause] += more->cause[cause];
+    for (int status = 0; status < STATUS_LIMIT; status++)
+        sum->status[status] += more->status[status];
+}
+
+void failures_most(const struct failures *failures, char out[FAILURE_NAME])
+{
+    uint64_t most = 0;
+    out[0] = '\0';
+    for (int cause = CAUSE_REFUSED; cause < CAUSE_HTTP; cause++) {
+        if (failures->cause[cause] <= most)
+            continue;
+        most = failures->cause[cause];
+        snprintf(out, FAILURE_NAME, "%s", cause_name((enum cause)cause));
+    }
+    for (int status = 0; status < STATUS_LIMIT; status++) {
+        if (failures->status[status] <= most)
+            continue;
+        most = failures->status[status];
+        snprintf(out, FAILURE_NAME, "http_%03d", status);
+    }
 }
 
 uint64_t failures_of_class(const struct failures *failures, int hundred)

@@ -28,8 +28,17 @@ struct tally {
     struct histogram_sum latency_us; /* of requests that succeeded, from the intended time */
 };
 
+/* Requests that look at the server beside the load, and count apart. */
+struct probe {
+    uint64_t ok, failed;
+    struct histogram_sum latency_us; /* of those that succeeded, from the intended time */
+    uint64_t max_latency_us;
+};
+
 struct statistics {
     struct tally total, second;
+    struct probe probe[LOAD_KINDS], probe_second[LOAD_KINDS];
+    struct failures probe_failures;
     struct failures request_failures;
     struct histogram_sum kind_latency_us[LOAD_KINDS];
     uint64_t kind_failed[LOAD_KINDS];
@@ -45,6 +54,8 @@ void statistics_attempt_failed(struct statistics *statistics, const struct outco
 void statistics_request_ok(struct statistics *statistics, enum load_kind kind, uint64_t latency_ns);
 void statistics_request_failed(struct statistics *statistics, enum load_kind kind,
                                const struct outcome *outcome);
+void statistics_probe(struct statistics *statistics, enum load_kind kind,
+                      const struct outcome *outcome, uint64_t latency_ns);
 void statistics_lag(struct statistics *statistics, uint64_t lag_ns);
 
 /* Begin the next second. */
@@ -53,12 +64,25 @@ void statistics_next_second(struct statistics *statistics);
 /* Milliseconds below which `percent` of the values lie; NaN when there are none. */
 double statistics_percentile_ms(const struct histogram_sum *values_us, double percent);
 
+/* Of a kind that was both load and probe, the probes are asked; no more than the largest. NaN when
+ * there are none. */
+double statistics_kind_latency_ms(const struct statistics *statistics, enum load_kind kind,
+                                  double percent);
+
+double statistics_probe_ms(const struct probe *probe, double percent);
+
 /* Of the run's requests that succeeded; no more than the largest, which is known exactly. */
 double statistics_latency_ms(const struct statistics *statistics, double percent);
 
 /* failed / (ok + failed), 0 when there are none. */
 double statistics_error_rate(const struct tally *tally);
 
+void failures_count(struct failures *failures, const struct outcome *outcome);
+void failures_add(struct failures *sum, const struct failures *more);
+
+/* The most frequent of them as reports name it ("timeout", "http_503"); "" when there are none. */
+#define FAILURE_NAME 24
+void failures_most(const struct failures *failures, char out[FAILURE_NAME]);
 /* Failures with a status of this hundred: 4 for 4xx. */
 uint64_t failures_of_class(const struct failures *failures, int hundred);
 

@@ -165,6 +165,8 @@ static void verdict_of(struct json_out *json, const struct result *result)
         json_object_begin(json);
         json_key_string(json, "threshold", text);
         json_key_double(json, "value", result->value[i]);
+        json_key_double(json, "limit", result->options->thresholds[i].limit);
+        json_key_double(json, "margin", result->margin[i]);
         json_key_bool(json, "holds", result->holds[i]);
         json_object_end(json);
     }
@@ -195,6 +197,7 @@ void summary_json(const struct result *result, char *out, size_t size)
     report_failures(&json, &result->statistics->request_failures);
     json_object_end(&json);
     json_key_uint(&json, "connections_opened", result->connections_opened);
+    summary_profile_json(&json, result);
     audit(&json, result);
     verdict_of(&json, result);
     json_object_end(&json);

@@ -14,14 +14,27 @@ static void print_head(const struct result *result, FILE *out)
 {
     const struct options *options = result->options;
     double duration_s = (double)options->plan.duration_ns / (double)NS_PER_S;
-    if (options->closed)
-        fprintf(out, "loadtest %s  closed loop, %u connections, %g s, seed %llu\n", options->url,
-                options->connections, duration_s, (number)options->plan.seed);
-    else
-        fprintf(out, "loadtest %s  %g requests/s %s, %g s, seed %llu\n", options->url,
-                options->plan.rate,
-                options->plan.arrivals == ARRIVALS_EVEN ? "evenly spaced" : "poisson", duration_s,
-                (number)options->plan.seed);
+    const char *arrivals = options->plan.arrivals == ARRIVALS_EVEN ? "evenly spaced" : "poisson";
+    number seed = (number)options->plan.seed;
+    fprintf(out, "loadtest %s  %s  ", options->url, options->profile);
+    switch (options->shape) {
+    case SHAPE_CLOSED:
+        fprintf(out, "closed loop, %u connections, %g s, seed %llu\n", options->connections,
+                duration_s, seed);
+        break;
+    case SHAPE_RAMP:
+        fprintf(out, "%g requests/s more every %g s up to %g, %s, seed %llu\n", options->step_rate,
+                options->step_s, options->plan.rate, arrivals, seed);
+        break;
+    case SHAPE_SPIKE:
+        fprintf(out, "%g requests/s, %g times as many for %g s of %g, %s, seed %llu\n",
+                options->plan.rate, options->spike_factor, duration_s / 6, duration_s, arrivals,
+                seed);
+        break;
+    default:
+        fprintf(out, "%g requests/s %s, %g s, seed %llu\n", options->plan.rate, arrivals,
+                duration_s, seed);
+    }
 }
 
 static void print_latency(FILE *out, const char *name, uint64_t ok, uint64_t failed,
@@ -43,9 +56,10 @@ static void print_requests(const struct result *result, FILE *out)
     fprintf(out, "\n%-8s %10s %10s %10s %10s %10s\n", "", "ok", "failed", "p50 ms", "p95 ms",
             "p99 ms");
     for (int kind = 0; kind < LOAD_KINDS; kind++)
-        print_latency(out, load_kind_name((enum load_kind)kind),
-                      statistics->kind_latency_us[kind].count, statistics->kind_failed[kind],
-                      &statistics->kind_latency_us[kind]);
+        if (result->options->plan.weight[kind] > 0)
+            print_latency(out, load_kind_name((enum load_kind)kind),
+                          statistics->kind_latency_us[kind].count, statistics->kind_failed[kind],
+                          &statistics->kind_latency_us[kind]);
     print_latency(out, "all", total->ok, total->failed, &total->latency_us);
     fprintf(out, "\nrequests  %llu, %.1f/s offered, %.1f/s good, %.3f %% failed",
             (number)total->sent, (double)total->sent / result->sending_s,
@@ -118,23 +132,58 @@ static void print_audit(const struct result *result, FILE *out)
     print_examples(result, out);
 }
 
+void summary_value(enum metric metric, double value, char out[SUMMARY_VALUE])
+{
+    const char *unit = metric_unit(metric);
+    if (isnan(value))
+        snprintf(out, SUMMARY_VALUE, "not measured");
+    else if (metric == METRIC_ERROR_RATE)
+        snprintf(out, SUMMARY_VALUE, "%.3g %%", 100 * value);
+    else
+        snprintf(out, SUMMARY_VALUE,
+                 *unit == '/' ? "%.4g%s"
+                 : *unit      ? "%.4g %s"
+                              : "%g%s",
+                 value, unit);
+}
+
+void summary_margin(const struct result *result, unsigned i, char out[SUMMARY_VALUE])
+{
+    const struct threshold *threshold = &result->options->thresholds[i];
+    double margin = result->margin[i];
+    char text[SUMMARY_VALUE];
+    int n;
+    out[0] = '\0';
+    if (isnan(margin) || threshold->comparison == EQUAL)
+        return;
+    if (threshold->metric == METRIC_ERROR_RATE)
+        snprintf(text, sizeof text, "%.2f points", 100 * margin);
+    else
+        summary_value(threshold->metric, margin, text);
+    if (threshold->limit > 0)
+        n = snprintf(out, SUMMARY_VALUE, "%s (%.0f %%)", text, 100 * margin / threshold->limit);
+    else
+        n = snprintf(out, SUMMARY_VALUE, "%s", text);
+    if (n < 0 || n >= SUMMARY_VALUE)
+        out[0] = '\0';
+}
+
 static void print_thresholds(const struct result *result, FILE *out)
 {
+    if (result->options->threshold_count > 0)
+        fprintf(out, "\n%-9s %-18s %14s   %s\n", "", "threshold", "value", "margin");
     for (unsigned i = 0; i < result->options->threshold_count; i++) {
         const struct threshold *threshold = &result->options->thresholds[i];
-        char text[THRESHOLD_TEXT];
+        char text[THRESHOLD_TEXT], value[SUMMARY_VALUE], margin[SUMMARY_VALUE];
         threshold_text(threshold, text);
-        if (result->holds[i])
-            fprintf(out, "holds     %s: %g\n", text, result->value[i]);
-        else if (isnan(result->value[i]))
-            fprintf(out, "BREACHED  %s: not measured\n", text);
-        else
-            fprintf(out, "BREACHED  %s: %g, off by %g\n", text, result->value[i],
-                    fabs(result->value[i] - threshold->limit));
+        summary_value(threshold->metric, result->value[i], value);
+        summary_margin(result, i, margin);
+        fprintf(out, "%-9s %-18s %14s   %s\n", result->holds[i] ? "holds" : "BREACHED", text, value,
+                margin);
     }
 }
 
-static const char *meaning(const struct result *result)
+const char *summary_meaning(const struct result *result)
 {
     switch (result->exit_code) {
     case LOADTEST_OK:
@@ -159,11 +208,12 @@ void summary_table(const struct result *result, FILE *out)
 {
     print_head(result, out);
     print_requests(result, out);
+    summary_profile_table(result, out);
     print_failures(out, "failed    ", &result->statistics->request_failures);
     print_failures(out, "attempts  ", &result->statistics->total.attempt_failures);
     print_audit(result, out);
     print_thresholds(result, out);
     for (unsigned i = 0; i < result->invalid_count; i++)
         fprintf(out, "INVALID   %s\n", result->invalid[i]);
-    fprintf(out, "result    %s (exit %d)\n", meaning(result), result->exit_code);
+    fprintf(out, "result    %s (exit %d)\n", summary_meaning(result), result->exit_code);
 }

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/loadtest/profile_result.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "common/clock.h"
+
+void profile_result_open(struct profile_result *result, const struct options *options)
+{
+    *result = (struct profile_result){
+        .phases = phases_open(&options->plan, RAMP_P95_MS),
+        .recovery = options->shape == SHAPE_SPIKE ? recovery_open(options->plan.duration_ns) : NULL,
+        .recovered_s = (double)NAN,
+        .drift = {(double)NAN, (double)NAN, (double)NAN},
+    };
+}
+
+void profile_result_close(struct profile_result *result)
+{
+    phases_close(result->phases);
+    if (result->recovery)
+        recovery_close(result->recovery);
+}
+
+void profile_result_note(struct profile_result *result, unsigned phase, uint64_t offset_ns,
+                         const struct outcome *outcome, uint64_t latency_ns)
+{
+    phases_ended(result->phases, phase, outcome, latency_ns);
+    if (result->recovery)
+        recovery_note(result->recovery, offset_ns, outcome->cause != CAUSE_NONE, latency_ns);
+}
+
+void profile_result_conclude(struct profile_result *result, const struct options *options,
+                             double elapsed_s)
+{
+    const struct phase *phases = result->phases->all;
+    if (options->shape == SHAPE_RAMP)
+        result->ramp = ramp_conclude(result->phases, elapsed_s);
+    if (options->shape == SHAPE_SPIKE)
+        result->recovered_s = recovery_time_s(
+            result->recovery, (uint64_t)(phases[SPIKE_AFTER].from_s * (double)NS_PER_S));
+    if (options->shape == SHAPE_SOAK)
+        result->drift = soak_drift(result->phases);
+}
+
+static void ramp_line(const struct profile_result *result, char out[PROFILE_LINE])
+{
+    const struct ramp *ramp = &result->ramp;
+    const struct phase *steps = result->phases->all;
+    char most[FAILURE_NAME], knee[48];
+    snprintf(knee, sizeof knee, ramp->holds > 0 ? "knee %g requests/s" : "no step held",
+             ramp->knee_rate);
+    if (!ramp->broke) {
+        if (ramp->holds > 0)
+            snprintf(out, PROFILE_LINE,
+                     "no knee up to %g requests/s (--rps and --duration set how far it goes)",
+                     ramp->knee_rate);
+        else
+            snprintf(out, PROFILE_LINE, "no step came to its end");
+        return;
+    }
+    const struct phase *broken = &steps[ramp->holds];
+    failures_most(&broken->failures, most);
+    if (phase_error_rate(broken) > RAMP_ERROR_RATE)
+        snprintf(out, PROFILE_LINE, "%s: at %g, %.1f %% failed (limit %g %%), mostly %s", knee,
+                 broken->rate, 100 * phase_error_rate(broken), 100 * RAMP_ERROR_RATE, most);
+    else
+        snprintf(out, PROFILE_LINE, "%s: at %g, p95 was %.0f ms (limit %g ms)", knee, broken->rate,
+                 phase_latency_ms(broken, 95), RAMP_P95_MS);
+}
+
+void profile_result_line(const struct profile_result *result, const struct options *options,
+                         char out[PROFILE_LINE])
+{
+    const struct drift *drift = &result->drift;
+    out[0] = '\0';
+    if (options->shape == SHAPE_RAMP)
+        ramp_line(result, out);
+    else if (options->shape == SHAPE_SPIKE && isnan(result->recovered_s))
+        snprintf(out, PROFILE_LINE, "not recovered %.1f s after the spike",
+                 result->phases->all[SPIKE_AFTER].duration_s);
+    else if (options->shape == SHAPE_SPIKE)
+        snprintf(out, PROFILE_LINE, "recovered %.1f s after the spike (1.0 s is the least)",
+                 result->recovered_s);
+    else if (options->shape == SHAPE_SOAK && !isnan(drift->slope_ms_per_hour))
+        snprintf(out, PROFILE_LINE,
+                 "p95 %.1f ms in the first part, %.1f ms in the last: %+.1f ms/h",
+                 drift->first_p95_ms, drift->last_p95_ms, drift->slope_ms_per_hour);
+}

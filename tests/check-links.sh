@@ -16,5 +16,6 @@ forbid sentinel 'mg_|jwt_|json_' 'it probes the database and nothing else'
 forbid console 'sqlite3_|jwt_|EVP_|json_' 'it shows the region and nothing else'
 forbid bulkheadctl 'sqlite3_|mg_|jwt_|EVP_' 'it reads the region and asks the supervisor'
 forbid loadtest 'sqlite3_|mg_|jwt_|EVP_' 'it is a client'
+forbid drill 'sqlite3_|mg_|jwt_|EVP_' 'it plays other programs with its own hands, and reads the region'
 [ "$failed" = 0 ] && echo "check-links: every program imports only what is its business"
 exit "$failed"

@@ -159,6 +159,10 @@ static const struct field probe_fields[] = {
     CHOICE("level", raw_probe, level, level_names),
     {.key = "during", .type = FIELD_CHOICE, .offset = offsetof(struct raw_probe, probe.during),
      .choices = window_names},
+    {.key = "from_s", .type = FIELD_NUMBER, .offset = offsetof(struct raw_probe, probe.from_s),
+     .least = 0, .most = 3600},
+    {.key = "to_s", .type = FIELD_NUMBER, .offset = offsetof(struct raw_probe, probe.to_s),
+     .least = 0.5, .most = 3600},
 };
 
 /* A bound from above on time or a share is one of behaviour; others are as they are said. */
@@ -181,6 +185,8 @@ static void take_probe(struct reader *reader, const json_t *value, struct spec *
     probe->should = raw.level == 1;
     if (!json_object_get(value, "noise"))
         probe->noise = preset_noise(probe);
+    if (probe->to_s > 0 ? probe->from_s >= probe->to_s : probe->from_s > 0)
+        fields_fail(reader, "from_s: needs a to_s after it");
     size_t length = fields_enter(reader, "probe");
     if (expression_parse(&probe->value, raw.text, false, &spec->selectors, error, sizeof error) < 0)
         fields_fail(reader, "%s", error);
@@ -545,6 +551,8 @@ static void check_whole(struct reader *reader, const struct spec *spec)
                               strcmp(spec->step[n].id, step->id) == 0);
         size_t length = fields_enter(reader, "method");
         fields_enter_element(reader, i);
+        if (step->kind == STEP_ACT && step->act == ACT_FILL && !spec->server.tmpfs_mib)
+            fields_fail(reader, "act: fill needs a file system of its own; say server.tmpfs_mib");
         if (!known)
             fields_fail(reader, "clear: no fault has the id \"%s\"; allowed: all, or an id",
                         step->id);

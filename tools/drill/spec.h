@@ -34,6 +34,7 @@ struct spec_probe {
     bool continuous; /* holds in every window of 1 s; else over the whole of `during` */
     bool should;     /* is reported, does not decide */
     unsigned during; /* enum spec_window */
+    double from_s, to_s; /* to_s > 0: this window instead, seconds since the fault began */
 };
 
 /* One loadtest. "" and 0: what loadtest presets. */

@@ -136,6 +136,11 @@ static void add_probe(struct drill_verdict *verdict, const struct evidence *evid
     window_of(evidence, probe->during, &from_ns, &to_ns);
     snprintf(line.name, sizeof line.name, "%s", probe->value.text);
     snprintf(line.during, sizeof line.during, "%s", window_name(probe->during));
+    if (probe->to_s > 0) {
+        from_ns = evidence->fault_ns + (uint64_t)(probe->from_s * (double)NS_PER_S);
+        to_ns = evidence->fault_ns + (uint64_t)(probe->to_s * (double)NS_PER_S);
+        snprintf(line.during, sizeof line.during, "%g-%g s", probe->from_s, probe->to_s);
+    }
     measure.from_ns = from_ns;
     measure.to_ns = to_ns;
     if (!probe->continuous)

@@ -26,7 +26,7 @@ enum drill_result {
 
 struct verdict_line {
     char name[EXPRESSION_TEXT];
-    char during[12];
+    char during[32];
     enum comparison op;
     double measured, limit, asserted;
     double margin; /* of the asserted limit, as a share: 0.9 is far from it, negative beyond it */

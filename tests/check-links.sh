@@ -26,5 +26,6 @@ forbid_inside console 'db_open$|db_paths_set$|gate_lock|gate_init' 'metrics.db i
 forbid bulkheadctl 'sqlite3_|mg_|jwt_|EVP_' 'it reads the region and asks the supervisor'
 forbid loadtest 'sqlite3_|mg_|jwt_|EVP_' 'it is a client'
 forbid anomaly 'mg_|jwt_|EVP_|shm_open|pthread_' 'it reads numbers'
+forbid drill 'sqlite3_|mg_|jwt_|EVP_' 'it plays other programs with its own hands, and reads the region'
 [ "$failed" = 0 ] && echo "check-links: every program imports only what is its business"
 exit "$failed"

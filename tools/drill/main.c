@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * drill: breaks a server on purpose and says whether it behaved as its drill file claims. Its life:
+ * command line, files read and checked, and only then one drill after the other.
+ */
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/exit_codes.h"
+#include "tools/drill/process.h"
+#include "tools/drill/report.h"
+#include "tools/drill/runner.h"
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+#define FILES_MAX     64
+#define PATH_ROOM     512
+#define EXIT_BAD_FILE 2
+
+static const char help[] =
+    "usage: drill run FILE...|all [--attach SOCKET] [--out DIR] [--short] [--json]\n"
+    "       drill list | check [FILE...] | prove [FILE...]\n"
+    "\n"
+    "Breaks a server on purpose, under load, and says whether it behaved as the drill claims.\n"
+    "A FILE is a path, or the name or number of a drill in etc/drills: 03, 03-kill-one.\n"
+    "\n"
+    "  run      each drill starts a server of its own in a temporary directory, measures it while\n"
+    "           all is well, breaks it, waits for it to recover, and reads every write back\n"
+    "  list     the drills and what they teach\n"
+    "  check    read the files and name what is wrong in them, with its line\n"
+    "  prove    run each drill without its fault: it must fail or be invalid; and its control\n"
+    "           arm, with the protection off: it must deviate\n"
+    "\n"
+    "  --attach SOCKET   the control socket of a running server instead (it needs --demo,\n"
+    "                    faults.enabled=yes and ratelimit.* of 0)\n"
+    "  --out DIR         NN-name.json for each drill, with everything measured\n"
+    "  --short           the shortened form of those drills that have one\n"
+    "  --json            the reports on stdout, one JSON document a line\n"
+    "\n"
+    "  $ build/drill run 03\n"
+    "  $ build/drill run all --out build/drills\n"
+    "  $ build/drill run 08 --attach var/run/control.sock\n"
+    "\n"
+    "Ctrl-C ends a drill at any moment; everything is rolled back first.\n"
+    "Exit: 0 all passed, 1 a drill deviated, 2 one was invalid, aborted or its file is wrong,\n"
+    "      3 interrupted, 78 command line. In `all`, what cannot be done here is skipped.\n";
+
+struct options {
+    const char *attach, *out;
+    bool json, is_short, all;
+    unsigned count;
+    char file[FILES_MAX][PATH_ROOM];
+};
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+/* etc/drills here, beside the build directory, or where `make install` puts it. */
+static const char *drill_directory(void)
+{
+    static char path[3][PATH_ROOM];
+    snprintf(path[0], PATH_ROOM, "etc/drills");
+    process_sister("../etc/drills", path[1], PATH_ROOM);
+    process_sister("../../share/bulkhead/drills", path[2], PATH_ROOM);
+    for (unsigned i = 0; i < 3; i++)
+        if (access(path[i], R_OK) == 0)
+            return path[i];
+    return path[0];
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void find_all(struct options *options)
+{
+    const char *directory = drill_directory();
+    DIR *entries = opendir(directory);
+    if (!entries)
+        err(EXIT_CONFIGURATION, "%s", directory);
+    for (struct dirent *entry; (entry = readdir(entries));) {
+        size_t length = strlen(entry->d_name);
+        if (length < 6 || strcmp(entry->d_name + length - 5, ".json") != 0)
+            continue;
+        if (options->count == FILES_MAX)
+            errx(EXIT_CONFIGURATION, "%s: more than %d drills", directory, FILES_MAX);
+        snprintf(options->file[options->count++], PATH_ROOM, "%s/%.200s", directory,
+                 entry->d_name);
+    }
+    closedir(entries);
+    if (options->count == 0)
+        errx(EXIT_CONFIGURATION, "%s: no drills there", directory);
+    qsort(options->file, options->count, PATH_ROOM, by_name);
+}
+
+/* A path, or what a drill's file name begins with. */
+static void find_one(struct options *options, const char *word)
+{
+    static struct options all;
+    if (options->count == FILES_MAX)
+        errx(EXIT_CONFIGURATION, "more than %d drills", FILES_MAX);
+    char *out = options->file[options->count++];
+    snprintf(out, PATH_ROOM, "%s", word);
+    if (strchr(word, '/') || strstr(word, ".json"))
+        return;
+    if (all.count == 0)
+        find_all(&all);
+    for (unsigned i = 0; i < all.count; i++)
+        if (strncmp(strrchr(all.file[i], '/') + 1, word, strlen(word)) == 0) {
+            snprintf(out, PATH_ROOM, "%s", all.file[i]);
+            return;
+        }
+    errx(EXIT_CONFIGURATION, "%s: no such drill in %s; see drill list", word, drill_directory());
+}
+
+static unsigned arm_of(const struct options *options)
+{
+    return options->is_short ? ARM_SHORT : ARM_FULL;
+}
+
+/* Every arm of every file, before anything is started. 0 or the exit code. */
+static int check_files(const struct options *options, struct spec *spec)
+{
+    static const unsigned arms[] = {ARM_FULL, ARM_SHORT, ARM_CONTROL};
+    char error[600];
+    int code = 0;
+    for (unsigned i = 0; i < options->count; i++)
+        for (unsigned arm = 0; arm < 3; arm++)
+            if (spec_read(spec, options->file[i], arms[arm], error, sizeof error) < 0) {
+                fprintf(stderr, "%s\n", error);
+                code = EXIT_BAD_FILE;
+                break;
+            }
+    return code;
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+struct tally {
+    char name[64], why[200];
+    enum drill_result result;
+};
+
+static int worst_code(const struct tally *tally, unsigned count, bool all)
+{
+    int code = 0;
+    for (unsigned i = 0; i < count; i++) {
+        int own = all && tally[i].result == DRILL_SKIPPED ? 0 : drill_exit_code(tally[i].result);
+        code = own > code ? own : code;
+    }
+    return code;
+}
+
+static int write_report(const struct options *options, const struct spec *spec, json_t *report)
+{
+    char path[PATH_ROOM + 80];
+    if (!options->out)
+        return 0;
+    if (mkdir(options->out, 0755) < 0 && errno != EEXIST) {
+        warn("--out %s", options->out);
+        return -1;
+    }
+    snprintf(path, sizeof path, "%s/%s.json", options->out, spec->name);
+    if (json_dump_file(report, path, JSON_INDENT(1)) < 0) {
+        warn("%s", path);
+        return -1;
+    }
+    return 0;
+}
+
+static bool colours(void)
+{
+    return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+}
+
+static void run_one(const struct options *options, const struct runner_options *how,
+                    const struct spec *spec, struct tally *tally)
+{
+    static struct evidence evidence;
+    static struct drill_verdict verdict;
+    runner_run(how, spec, &evidence);
+    drill_judge(&evidence, &verdict);
+    json_t *report = drill_report_json(&evidence, &verdict);
+    if (options->json) {
+        json_dumpf(report, stdout, JSON_COMPACT);
+        putchar('\n');
+    } else {
+        drill_report_print(&evidence, &verdict, colours(), stdout);
+    }
+    fflush(stdout);
+    write_report(options, spec, report);
+    json_decref(report);
+    snprintf(tally->name, sizeof tally->name, "%s", spec->name);
+    snprintf(tally->why, sizeof tally->why, "%.190s", verdict.why);
+    tally->result = verdict.result;
+    evidence_free(&evidence);
+}
+
+static void print_tally(const struct tally *tally, unsigned count)
+{
+    puts("");
+    for (unsigned i = 0; i < count; i++)
+        printf("%-24s  %-11s  %s\n", tally[i].name, drill_result_name(tally[i].result),
+               tally[i].why);
+}
+
+static int open_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0)
+        err(EXIT_TEMPORARY, "signalfd");
+    return fd;
+}
+
+static int command_run(const struct options *options, struct spec *spec)
+{
+    static struct tally tally[FILES_MAX];
+    struct runner_options how = {.attach = options->attach,
+                                 .signal_fd = open_signals(),
+                                 .progress = isatty(STDERR_FILENO)};
+    char error[600];
+    unsigned count = 0;
+    for (unsigned i = 0; i < options->count; i++) {
+        if (spec_read(spec, options->file[i], arm_of(options), error, sizeof error) < 0)
+            errx(EXIT_BAD_FILE, "%s", error); /* changed since it was checked */
+        if (options->is_short && options->all && !spec->has_short)
+            continue;
+        run_one(options, &how, spec, &tally[count++]);
+        if (tally[count - 1].result == DRILL_INTERRUPTED)
+            break;
+    }
+    if (count > 1 && !options->json)
+        print_tally(tally, count);
+    return worst_code(tally, count, options->all);
+}
+
+/* ---- proving ------------------------------------------------------------------------------- */
+
+/* One arm that must not pass. False when it did, or could not be run. */
+static bool prove_arm(const struct options *options, const struct runner_options *how,
+                      struct spec *spec, const char *file, unsigned arm, bool *interrupted)
+{
+    struct tally tally;
+    char error[600];
+    if (spec_read(spec, file, arm, error, sizeof error) < 0)
+        errx(EXIT_BAD_FILE, "%s", error);
+    run_one(options, how, spec, &tally);
+    bool control = arm & ARM_CONTROL;
+    bool good = control ? tally.result == DRILL_DEVIATED
+                        : tally.result == DRILL_DEVIATED || tally.result == DRILL_INVALID;
+    *interrupted = tally.result == DRILL_INTERRUPTED;
+    printf("%s  %s %s: %s\n\n", good ? "proven" : "NOT PROVEN", spec->name,
+           control ? "with its protection off" : "without its fault",
+           good ? "it does not pass" : drill_result_name(tally.result));
+    fflush(stdout);
+    return good;
+}
+
+static int command_prove(const struct options *options, struct spec *spec)
+{
+    struct runner_options how = {.attach = options->attach,
+                                 .signal_fd = open_signals(),
+                                 .progress = isatty(STDERR_FILENO)};
+    char error[600];
+    bool good = true, interrupted = false;
+    for (unsigned i = 0; i < options->count && !interrupted; i++) {
+        if (spec_read(spec, options->file[i], arm_of(options), error, sizeof error) < 0)
+            errx(EXIT_BAD_FILE, "%s", error);
+        bool has_control = spec->has_control, has_fault = spec->step_count > 0;
+        if (!has_fault)
+            printf("%s has no fault: nothing to take away\n\n", spec->name);
+        else
+            good &= prove_arm(options, &how, spec, options->file[i],
+                              arm_of(options) | ARM_NO_FAULT, &interrupted);
+        if (has_control && !interrupted)
+            good &= prove_arm(options, &how, spec, options->file[i],
+                              arm_of(options) | ARM_CONTROL, &interrupted);
+    }
+    return interrupted ? 3 : good ? 0 : 1;
+}
+
+/* ---- the command line ---------------------------------------------------------------------- */
+
+static int command_list(const struct options *options, struct spec *spec)
+{
+    char error[600];
+    for (unsigned i = 0; i < options->count; i++) {
+        if (spec_read(spec, options->file[i], ARM_FULL, error, sizeof error) < 0) {
+            fprintf(stderr, "%s\n", error);
+            return EXIT_BAD_FILE;
+        }
+        printf("%-24s %4.0f s  %s%s%s\n%*s%s\n", spec->name, spec_load_s(spec), spec->title,
+               spec->has_short ? "  [short]" : "", spec->has_control ? "  [control]" : "", 33, "",
+               spec->teaches);
+    }
+    return 0;
+}
+
+static void parse_options(struct options *options, int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"attach", required_argument, NULL, 'a'}, {"out", required_argument, NULL, 'o'},
+        {"short", no_argument, NULL, 's'},        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "hV", known, NULL)) != -1) {
+        switch (option) {
+        case 'a':
+            options->attach = optarg;
+            break;
+        case 'o':
+            options->out = optarg;
+            break;
+        case 's':
+            options->is_short = true;
+            break;
+        case 'j':
+            options->json = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            exit(0);
+        case 'V':
+            puts("drill " VERSION);
+            exit(0);
+        default:
+            exit(EXIT_CONFIGURATION);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct options options;
+    static struct spec spec;
+    parse_options(&options, argc, argv);
+    const char *command = optind < argc ? argv[optind++] : "";
+    static const struct {
+        const char *name;
+        int (*run)(const struct options *, struct spec *);
+    } commands[] = {
+        {"run", command_run}, {"list", command_list}, {"check", NULL}, {"prove", command_prove}};
+    size_t index = 0;
+    while (index < 4 && strcmp(commands[index].name, command) != 0)
+        index++;
+    if (index == 4)
+        errx(EXIT_CONFIGURATION, "%s%s; allowed: run, list, check, prove; try --help",
+             *command ? command : "say what to do", *command ? ": no such command" : "");
+    options.all = optind < argc && strcmp(argv[optind], "all") == 0;
+    if (index == 0 && optind == argc)
+        errx(EXIT_CONFIGURATION, "run: say which drill, or all; see drill list");
+    if (options.all || optind == argc)
+        find_all(&options);
+    else
+        while (optind < argc)
+            find_one(&options, argv[optind++]);
+    int code = check_files(&options, &spec);
+    if (code || !commands[index].run) {
+        if (code == 0)
+            printf("%u drill files are good\n", options.count);
+        return code;
+    }
+    return commands[index].run(&options, &spec);
+}

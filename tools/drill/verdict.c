@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+#include "tools/drill/verdict.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "tools/drill/measure.h"
+
+#define STEADY_ERRORS   0.01
+#define LEAST_REQUESTS  20 /* in a compartment, to speak of a share */
+#define WINDOW_NS       NS_PER_S
+/* loadtest calls itself late above 5 ms. Bounds here are tens of milliseconds and have their own
+ * factor, so a drill on a busy machine is worth something for longer than a measurement. */
+#define LAG_LIMIT_MS    25.0
+
+static const char *const result_names[] = {"PASS",    "DEVIATED", "INVALID",
+                                           "ABORTED", "SKIPPED",  "INTERRUPTED"};
+
+const char *drill_result_name(enum drill_result result)
+{
+    return result < DRILL_RESULTS ? result_names[result] : "?";
+}
+
+int drill_exit_code(enum drill_result result)
+{
+    switch (result) {
+    case DRILL_PASS:
+        return 0;
+    case DRILL_DEVIATED:
+        return 1;
+    case DRILL_INTERRUPTED:
+        return 3;
+    default:
+        return 2;
+    }
+}
+
+static bool say(char *why, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool say(char *why, size_t size, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, size, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+bool drill_is_steady(const struct evidence *evidence, uint64_t from_ns, uint64_t to_ns, char *why,
+                     size_t size)
+{
+    double share = measure_error_share(evidence, from_ns, to_ns);
+    double health = measure_health_failed_share(evidence, from_ns, to_ns);
+    if (isnan(share))
+        return say(why, size, "no requests");
+    if (share >= STEADY_ERRORS)
+        return say(why, size, "%.2f %% errors, limit 1 %%", share * 100);
+    if (health >= STEADY_ERRORS * 5)
+        return say(why, size, "%.0f %% of the looks at /health were not answered", health * 100);
+    for (size_t i = evidence->look_count; i-- > 0;)
+        if (evidence->look[i].result <= LOOK_FAILING) {
+            if (evidence->look[i].result == LOOK_HEALTHY)
+                return true;
+            return say(why, size, "/health is not healthy");
+        }
+    return say(why, size, "/health did not answer");
+}
+
+/* ---- lines --------------------------------------------------------------------------------- */
+
+static double margin_of(enum comparison op, double measured, double asserted)
+{
+    double distance = op == GREATER || op == GREATER_EQUAL ? measured - asserted
+                                                           : asserted - measured;
+    return fabs(asserted) > 0 ? distance / fabs(asserted) : distance;
+}
+
+static void add_line(struct drill_verdict *verdict, struct verdict_line line)
+{
+    line.holds = comparison_holds(line.op, line.measured, line.asserted);
+    line.margin = margin_of(line.op, line.measured, line.asserted);
+    if (verdict->line_count < VERDICT_LINES)
+        verdict->line[verdict->line_count++] = line;
+}
+
+static void add_expectation(struct drill_verdict *verdict, const char *name, double measured,
+                            enum comparison op, double limit, double noise)
+{
+    struct verdict_line line = {.op = op,
+                                .measured = measured,
+                                .limit = limit,
+                                .asserted = limit * noise,
+                                .worst_s = (double)NAN};
+    snprintf(line.name, sizeof line.name, "%s", name);
+    add_line(verdict, line);
+}
+
+static void window_of(const struct evidence *evidence, unsigned during, uint64_t *from_ns,
+                      uint64_t *to_ns)
+{
+    *from_ns = during == DURING_BEFORE || during == DURING_ALL ? evidence->before_ns
+               : during == DURING_AFTER                        ? evidence->after_ns
+                                                               : evidence->fault_ns;
+    *to_ns = during == DURING_BEFORE  ? evidence->fault_ns
+             : during == DURING_FAULT ? evidence->clear_ns
+                                      : evidence->end_ns;
+    /* What has no length (one kill) is looked at until the watch is over. */
+    if (during == DURING_FAULT && *to_ns < *from_ns + WINDOW_NS)
+        *to_ns = evidence->after_ns;
+}
+
+/* Whether a is further from holding than b. */
+static bool worse(enum comparison op, double a, double b)
+{
+    if (isnan(a) || isnan(b))
+        return isnan(b);
+    return op == GREATER || op == GREATER_EQUAL ? a < b
+           : op == LESS || op == LESS_EQUAL     ? a > b
+                                                : fabs(a) > fabs(b);
+}
+
+static void add_probe(struct drill_verdict *verdict, const struct evidence *evidence,
+                      const struct spec_probe *probe, struct measure measure)
+{
+    struct verdict_line line = {.op = (enum comparison)probe->op,
+                                .limit = probe->limit,
+                                .asserted = probe->limit * probe->noise,
+                                .should = probe->should,
+                                .measured = (double)NAN,
+                                .worst_s = (double)NAN};
+    uint64_t from_ns, to_ns;
+    window_of(evidence, probe->during, &from_ns, &to_ns);
+    snprintf(line.name, sizeof line.name, "%s", probe->value.text);
+    snprintf(line.during, sizeof line.during, "%s", window_name(probe->during));
+    if (probe->to_s > 0) {
+        from_ns = evidence->fault_ns + (uint64_t)(probe->from_s * (double)NS_PER_S);
+        to_ns = evidence->fault_ns + (uint64_t)(probe->to_s * (double)NS_PER_S);
+        snprintf(line.during, sizeof line.during, "%g-%g s", probe->from_s, probe->to_s);
+    }
+    measure.from_ns = from_ns;
+    measure.to_ns = to_ns;
+    if (!probe->continuous)
+        line.measured = expression_value(&probe->value, measure_term, &measure);
+    for (uint64_t at = from_ns; probe->continuous && at + WINDOW_NS <= to_ns;
+         at += WINDOW_NS / 2) {
+        measure.from_ns = at;
+        measure.to_ns = at + WINDOW_NS;
+        double value = expression_value(&probe->value, measure_term, &measure);
+        if (isnan(value) || !worse(line.op, value, line.measured))
+            continue;
+        line.measured = value;
+        line.worst_s = ((double)at - (double)evidence->fault_ns) / (double)NS_PER_S;
+    }
+    add_line(verdict, line);
+}
+
+/* ---- compartments -------------------------------------------------------------------------- */
+
+static bool is_target(const struct spec *spec, const char *name)
+{
+    for (unsigned i = 0; i < spec->scope_count; i++)
+        if (strcmp(spec->scope[i], name) == 0)
+            return true;
+    return false;
+}
+
+static double share(uint64_t failures, uint64_t answers)
+{
+    return answers > 0 ? (double)failures / (double)answers : (double)NAN;
+}
+
+static void add_compartment(struct drill_verdict *verdict, const struct spec *spec,
+                            const char *name, double before, double during, double requests)
+{
+    struct compartment *compartment = &verdict->compartment[verdict->compartment_count++];
+    snprintf(compartment->name, sizeof compartment->name, "%s", name);
+    compartment->targeted = is_target(spec, name);
+    compartment->before = before;
+    compartment->during = during;
+    compartment->requests = requests;
+}
+
+static void find_compartments(struct drill_verdict *verdict, const struct evidence *evidence,
+                              uint64_t to_ns)
+{
+    static const unsigned classes[] = {CLASS_AUTH, CLASS_READ, CLASS_WRITE};
+    const struct sample *a = &evidence->sample[measure_sample_at(evidence, evidence->before_ns)];
+    const struct sample *b = &evidence->sample[measure_sample_at(evidence, evidence->fault_ns)];
+    const struct sample *c = &evidence->sample[measure_sample_at(evidence, to_ns)];
+    add_compartment(verdict, evidence->spec, "health",
+                    measure_health_failed_share(evidence, evidence->before_ns, evidence->fault_ns),
+                    measure_health_failed_share(evidence, evidence->fault_ns, to_ns), 1000);
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned n = classes[i];
+        add_compartment(verdict, evidence->spec, class_name(n),
+                        share(b->failures[n] - a->failures[n], b->answers[n] - a->answers[n]),
+                        share(c->failures[n] - b->failures[n], c->answers[n] - b->answers[n]),
+                        (double)(c->answers[n] - b->answers[n]));
+    }
+    for (unsigned n = 0; n < WORKER_SLOTS_MAX; n++) {
+        char name[24];
+        if (c->slot_answers[n] == a->slot_answers[n])
+            continue;
+        snprintf(name, sizeof name, "worker:%u", n);
+        add_compartment(verdict, evidence->spec, name,
+                        share(b->slot_failures[n] - a->slot_failures[n],
+                              b->slot_answers[n] - a->slot_answers[n]),
+                        share(c->slot_failures[n] - b->slot_failures[n],
+                              c->slot_answers[n] - b->slot_answers[n]),
+                        (double)(c->slot_answers[n] - b->slot_answers[n]));
+    }
+}
+
+static bool by_worker(const struct spec *spec)
+{
+    for (unsigned i = 0; i < spec->scope_count; i++)
+        if (strncmp(spec->scope[i], "worker:", 7) == 0)
+            return true;
+    return false;
+}
+
+static double points_of(const struct compartment *compartment)
+{
+    double before = isnan(compartment->before) ? 0 : compartment->before;
+    if (isnan(compartment->during) || compartment->requests < LEAST_REQUESTS)
+        return 0;
+    return (compartment->during - before) * 100;
+}
+
+/* `worker:any`: one worker may suffer, whichever it is; the worst of them is taken as the one. */
+static void choose_any(struct drill_verdict *verdict)
+{
+    struct compartment *worst = NULL;
+    for (unsigned i = 0; i < verdict->compartment_count; i++) {
+        struct compartment *one = &verdict->compartment[i];
+        if (strncmp(one->name, "worker:", 7) == 0 && (!worst || points_of(one) > points_of(worst)))
+            worst = one;
+    }
+    if (worst)
+        worst->targeted = true;
+}
+
+/* Workers are told apart only when the drill does: an outage of all is no leak from one. */
+static void find_leakage(struct drill_verdict *verdict, const struct spec *spec)
+{
+    if (is_target(spec, "worker:any"))
+        choose_any(verdict);
+    for (unsigned i = 0; i < verdict->compartment_count; i++) {
+        const struct compartment *one = &verdict->compartment[i];
+        bool worker = strncmp(one->name, "worker:", 7) == 0;
+        if (one->targeted || (worker && !by_worker(spec)))
+            continue;
+        if (points_of(one) >= verdict->leakage_points) {
+            verdict->leakage_points = points_of(one);
+            snprintf(verdict->leakage_where, sizeof verdict->leakage_where, "%s", one->name);
+        }
+    }
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static double number(const json_t *json, const char *group, const char *key)
+{
+    const json_t *value = json_object_get(json_object_get(json, group), key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+static double detected(const struct evidence *evidence, const struct drill_verdict *verdict)
+{
+    const char *by = evidence->spec->detect_by;
+    return strcmp(by, "degraded") == 0  ? verdict->detect_degraded_s
+           : strcmp(by, "verdict") == 0 ? verdict->detect_verdict_s
+           : strcmp(by, "breaker") == 0 ? verdict->detect_breaker_s
+                                        : verdict->detect_event_s;
+}
+
+static void measure_all(struct drill_verdict *verdict, const struct evidence *evidence,
+                        uint64_t fault_end_ns)
+{
+    const struct spec *spec = evidence->spec;
+    const json_t *load = evidence->summary[0];
+    uint64_t since_ns = evidence->fault_ns;
+    verdict->detect_degraded_s = measure_first_degraded(evidence, since_ns);
+    verdict->detect_verdict_s = measure_first_verdict(evidence, since_ns);
+    verdict->detect_breaker_s = measure_first_event(evidence, since_ns, "breaker_open");
+    verdict->detect_event_s = measure_first_event(evidence, since_ns, spec->detect_by);
+    verdict->first_failure_s = measure_first_failure(evidence, since_ns);
+    verdict->recover_s = measure_recovery(evidence, evidence->clear_ns);
+    verdict->blast_share = measure_error_share(evidence, since_ns, fault_end_ns);
+    verdict->lost = number(load, "audit", "lost");
+    verdict->duplicate = number(load, "audit", "duplicate");
+    verdict->corrupt = number(load, "audit", "corrupt");
+    verdict->lag_p99_ms = number(load, "scheduler_lag_ms", "p99");
+    if (evidence->sample_count > 0)
+        find_compartments(verdict, evidence, fault_end_ns);
+    find_leakage(verdict, spec);
+}
+
+static void compare_all(struct drill_verdict *verdict, const struct evidence *evidence,
+                        const struct measure *measure)
+{
+    const struct spec *spec = evidence->spec;
+    char name[80];
+    for (unsigned i = 0; i < spec->probe_count; i++)
+        add_probe(verdict, evidence, &spec->probe[i], *measure);
+    snprintf(name, sizeof name, "seconds to detect (%s)", spec->detect_by);
+    if (spec->detect_s > 0)
+        add_expectation(verdict, name, detected(evidence, verdict), LESS_EQUAL, spec->detect_s,
+                        SPEC_NOISE);
+    if (spec->recover_s > 0)
+        add_expectation(verdict, "seconds to recover", verdict->recover_s, LESS_EQUAL,
+                        spec->recover_s, SPEC_NOISE);
+    if (spec->scope_given)
+        add_expectation(verdict, "leakage, points", verdict->leakage_points, LESS_EQUAL,
+                        spec->leakage, SPEC_NOISE);
+    if (spec->lost_acked >= 0) {
+        add_expectation(verdict, "lost acknowledged writes", verdict->lost, LESS_EQUAL,
+                        spec->lost_acked, 1);
+        add_expectation(verdict, "duplicate writes", verdict->duplicate, EQUAL, 0, 1);
+        add_expectation(verdict, "corrupt writes", verdict->corrupt, EQUAL, 0, 1);
+    }
+    char why[256] = "";
+    bool steady =
+        drill_is_steady(evidence, evidence->after_ns, evidence->end_ns, why, sizeof why);
+    snprintf(name, sizeof name, "steady after%s%s", *why ? ": " : "", why);
+    add_expectation(verdict, name, steady, EQUAL, 1, 1);
+}
+
+/* Why the load's numbers are worth nothing; "" when they are worth something. */
+static void find_invalid(const struct evidence *evidence, const struct drill_verdict *verdict,
+                         char *why, size_t size)
+{
+    const json_t *reasons = json_object_get(evidence->summary[0], "invalid");
+    why[0] = '\0';
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        const char *reason = json_string_value(json_array_get(reasons, i));
+        bool late = reason && strstr(reason, "late") != NULL;
+        if (reason && !(late && verdict->lag_p99_ms <= LAG_LIMIT_MS))
+            snprintf(why, size, "%s", reason);
+    }
+}
+
+static void conclude(struct drill_verdict *verdict, const struct evidence *evidence)
+{
+    unsigned failed = 0, should = 0;
+    const struct verdict_line *first = NULL;
+    find_invalid(evidence, verdict, verdict->why, sizeof verdict->why);
+    if (!*verdict->why && !verdict->proven)
+        snprintf(verdict->why, sizeof verdict->why, "the fault is not proven to have struck: %s",
+                 verdict->proof);
+    if (*verdict->why) {
+        verdict->result = DRILL_INVALID;
+        return;
+    }
+    for (unsigned i = 0; i < verdict->line_count; i++) {
+        const struct verdict_line *line = &verdict->line[i];
+        failed += !line->holds && !line->should;
+        should += !line->holds && line->should;
+        if (!line->holds && !line->should && !first)
+            first = line;
+    }
+    verdict->result = failed ? DRILL_DEVIATED : DRILL_PASS;
+    if (first)
+        snprintf(verdict->why, sizeof verdict->why, "%u of %u do not hold; %s: %.6g, asserted %s %.6g",
+                 failed, verdict->line_count, first->name, first->measured,
+                 comparison_name(first->op), first->asserted);
+    else
+        snprintf(verdict->why, sizeof verdict->why, "all %u hold%s", verdict->line_count - should,
+                 should ? " that must" : "");
+}
+
+void drill_judge(const struct evidence *evidence, struct drill_verdict *verdict)
+{
+    memset(verdict, 0, sizeof *verdict);
+    verdict->detect_degraded_s = verdict->detect_verdict_s = verdict->detect_breaker_s = (double)NAN;
+    verdict->detect_event_s = verdict->recover_s = verdict->first_failure_s = (double)NAN;
+    verdict->blast_share = verdict->lost = verdict->duplicate = verdict->corrupt = (double)NAN;
+    verdict->lag_p99_ms = (double)NAN;
+    if (evidence->interrupted || *evidence->trouble) {
+        verdict->result = evidence->interrupted ? DRILL_INTERRUPTED
+                          : evidence->skipped   ? DRILL_SKIPPED
+                                                : DRILL_ABORTED;
+        snprintf(verdict->why, sizeof verdict->why, "%s",
+                 evidence->interrupted ? "interrupted; everything was rolled back"
+                                       : evidence->trouble);
+        return;
+    }
+    uint64_t from_ns, to_ns;
+    window_of(evidence, DURING_FAULT, &from_ns, &to_ns);
+    measure_all(verdict, evidence, to_ns);
+    struct measure measure = {.evidence = evidence,
+                              .from_ns = evidence->fault_ns,
+                              .to_ns = evidence->end_ns,
+                              .leakage_points = verdict->leakage_points,
+                              .recover_s = verdict->recover_s};
+    verdict->proven = expression_value(&evidence->spec->proof, measure_term, &measure) > 0;
+    expression_explain(&evidence->spec->proof, measure_term, &measure, verdict->proof,
+                       sizeof verdict->proof);
+    compare_all(verdict, evidence, &measure);
+    conclude(verdict, evidence);
+}

@@ -13,6 +13,8 @@ static const char *reason_phrase(int status)
     switch (status) {
     case 200:
         return "OK";
+    case 304:
+        return "Not Modified";
     case 400:
         return "Bad Request";
     case 404:
@@ -63,12 +65,13 @@ int reply_send(const struct reply *reply, int status, const char *content_type,
                         "Date: %s\r\n"
                         "Content-Type: %s\r\n"
                         "Content-Length: %zu\r\n"
-                        "Cache-Control: no-store\r\n"
+                        "Cache-Control: %s\r\n"
                         "X-Content-Type-Options: nosniff\r\n"
                         "X-Request-Id: %s\r\n"
                         "%s%s\r\n",
                         status, reason_phrase(status), date, content_type, length,
-                        reply->request_id, connection, extra_headers);
+                        reply->caching ? reply->caching : "no-store", reply->request_id, connection,
+                        extra_headers);
     mg_write(reply->connection, header, (size_t)size);
     if (!reply->head && length > 0)
         mg_write(reply->connection, body, length);

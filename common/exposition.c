@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/exposition_derived.h"
+#include "common/series.h"
 #include "common/slot_view.h"
 
 /* A metric of at most this many cells shows all of them, zero or not. */
@@ -265,4 +266,9 @@ void exposition_describe(FILE *out)
         fprintf(out, "| `%s` | %s | %s | %s |\n", metrics[i].name, metrics[i].type,
                 *labels ? labels : "–", metrics[i].help);
     }
+    fputs(
+        "\nThe console remembers these series, a value a second for an hour and one for each 10 s "
+        "for a day:\n/api/history, /api/history.csv, DATADIR/metrics.db.\n\n",
+        out);
+    series_describe(out);
 }

@@ -30,7 +30,7 @@ int exposition_write(const struct region *region, FILE *out);
  * `le` of a histogram is not among them. */
 size_t exposition_labels(const struct metric *metric, char *out, size_t size);
 
-/* All metrics as a Markdown table: name, type, labels, meaning. */
+/* All metrics as a Markdown table: name, type, labels, meaning; and all series of the history. */
 void exposition_describe(FILE *out);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The console: the control plane's window. It reads the shared region and shows it over HTTP, away
- * from the data path: nothing there notices when it hangs, dies or is flooded.
+ * The console: the control plane's window and its memory. It reads the shared region, remembers a
+ * day of it, and shows both over HTTP, away from the data path: nothing there notices when it
+ * hangs, dies or is flooded.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,10 +13,12 @@
 #include "common/exit_codes.h"
 #include "common/http/front_door.h"
 #include "common/log.h"
+#include "supervisor/console/history.h"
 #include "supervisor/console/server.h"
 
 #define DRAIN_LIMIT_NS (2 * NS_PER_S)
 #define IDLE_GRACE_MS  200
+#define LAST_WRITE_MS  500
 
 /* Let what is being answered end; idle connections are of no account. */
 static void drain(struct child *child)
@@ -31,12 +34,15 @@ int main(int argc, char **argv)
 {
     struct child child;
     child_enter(&child, "console", argc, argv);
+    if (!history_start(&child))
+        child_give_up(&child, EXIT_TEMPORARY, "history did not start: %s", strerror(errno));
     if (!server_start(&child))
         child_give_up(&child, EXIT_BUG, "the HTTP server did not start: %s", strerror(errno));
     child_set_phase(&child, PHASE_READY);
     while (!child_wait(&child) && !child_is_orphan(&child))
         ;
     drain(&child);
+    history_stop(LAST_WRITE_MS);
     /* Not mg_stop: it takes up to 2 s to end threads that have nothing left to do. */
     _exit(EXIT_ASKED);
 }

@@ -47,8 +47,9 @@ void reply_begin(struct reply *reply, struct mg_connection *connection)
         uuid7_make(reply->request_id);
 }
 
-int reply_send(const struct reply *reply, int status, const char *content_type,
-               const char *extra_headers, const char *body, size_t length)
+/* framing: the line that says where the body ends, "" for at the connection's end. */
+static void send_head(const struct reply *reply, int status, const char *content_type,
+                      const char *framing, const char *extra_headers)
 {
     char header[1024], date[40], connection[64];
     struct tm now;
@@ -64,18 +65,82 @@ int reply_send(const struct reply *reply, int status, const char *content_type,
                         "HTTP/1.1 %d %s\r\n"
                         "Date: %s\r\n"
                         "Content-Type: %s\r\n"
-                        "Content-Length: %zu\r\n"
+                        "%s"
                         "Cache-Control: %s\r\n"
                         "X-Content-Type-Options: nosniff\r\n"
                         "X-Request-Id: %s\r\n"
                         "%s%s\r\n",
-                        status, reason_phrase(status), date, content_type, length,
+                        status, reason_phrase(status), date, content_type, framing,
                         reply->caching ? reply->caching : "no-store", reply->request_id, connection,
                         extra_headers);
     mg_write(reply->connection, header, (size_t)size);
+}
+
+int reply_send(const struct reply *reply, int status, const char *content_type,
+               const char *extra_headers, const char *body, size_t length)
+{
+    char framing[64];
+    snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", length);
+    send_head(reply, status, content_type, framing, extra_headers);
     if (!reply->head && length > 0)
         mg_write(reply->connection, body, length);
     return status;
+}
+
+/* ---- answers sent as they are made --------------------------------------------------------- */
+
+static void send_part(struct reply_stream *stream, const char *text, size_t length)
+{
+    if (!stream->failed && length > 0)
+        stream->failed = mg_write(stream->reply->connection, text, length) != (int)length;
+}
+
+static void flush_part(struct reply_stream *stream)
+{
+    char size[24];
+    if (stream->length == 0)
+        return;
+    if (stream->chunked)
+        send_part(stream, size, (size_t)snprintf(size, sizeof size, "%zx\r\n", stream->length));
+    send_part(stream, stream->buffer, stream->length);
+    if (stream->chunked)
+        send_part(stream, "\r\n", 2);
+    stream->length = 0;
+}
+
+void reply_stream_begin(struct reply_stream *stream, struct reply *reply, const char *content_type,
+                        const char *extra_headers)
+{
+    const char *version = mg_get_request_info(reply->connection)->http_version;
+    stream->reply = reply;
+    stream->chunked = version && strcmp(version, "1.0") != 0;
+    stream->failed = reply->head;
+    stream->length = 0;
+    reply->close |= !stream->chunked;
+    send_head(reply, 200, content_type, stream->chunked ? "Transfer-Encoding: chunked\r\n" : "",
+              extra_headers);
+}
+
+void reply_stream_put(struct reply_stream *stream, const char *text, size_t length)
+{
+    while (length > 0 && !stream->failed) {
+        size_t room = sizeof stream->buffer - stream->length;
+        size_t part = length < room ? length : room;
+        memcpy(stream->buffer + stream->length, text, part);
+        stream->length += part;
+        text += part;
+        length -= part;
+        if (stream->length == sizeof stream->buffer)
+            flush_part(stream);
+    }
+}
+
+int reply_stream_end(struct reply_stream *stream)
+{
+    flush_part(stream);
+    if (stream->chunked)
+        send_part(stream, "0\r\n\r\n", 5);
+    return 200;
 }
 
 int reply_problem(const struct reply *reply, int status, const char *slug, const char *detail,

@@ -29,6 +29,22 @@ void reply_begin(struct reply *reply, struct mg_connection *connection);
 int reply_send(const struct reply *reply, int status, const char *content_type,
                const char *extra_headers, const char *body, size_t length);
 
+/* An answer of unknown length, sent as it is made (RFC 9112, section 7.1: chunked; to a client of
+ * HTTP/1.0 its end is the connection's). Its memory is this, whatever its length. */
+#define REPLY_STREAM_SIZE 8192
+struct reply_stream {
+    const struct reply *reply;
+    bool chunked, failed; /* failed: the client is gone, nothing more is sent */
+    size_t length;
+    char buffer[REPLY_STREAM_SIZE];
+};
+
+/* Status 200 and headers; then any number of texts; then the end, which returns the status. */
+void reply_stream_begin(struct reply_stream *stream, struct reply *reply, const char *content_type,
+                        const char *extra_headers);
+void reply_stream_put(struct reply_stream *stream, const char *text, size_t length);
+int reply_stream_end(struct reply_stream *stream);
+
 /* Send a problem: its type is /problems/<slug>. Returns the status. */
 int reply_problem(const struct reply *reply, int status, const char *slug, const char *detail,
                   const char *extra_headers);

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/state_json.h"
 #include "supervisor/console/assets.h"
+#include "supervisor/console/history_http.h"
 #include "supervisor/console/host.h"
 #include "supervisor/console/reply.h"
 
@@ -37,7 +38,7 @@ static int not_readable(const struct reply *reply)
                          "Retry-After: 1\r\n");
 }
 
-static int serve_metrics(const struct reply *reply, const struct mg_request_info *request)
+static int serve_metrics(struct reply *reply, const struct mg_request_info *request)
 {
     (void)request;
     char *text = NULL;
@@ -52,7 +53,7 @@ static int serve_metrics(const struct reply *reply, const struct mg_request_info
     return status;
 }
 
-static int serve_health(const struct reply *reply, const struct mg_request_info *request)
+static int serve_health(struct reply *reply, const struct mg_request_info *request)
 {
     (void)request;
     char text[HEALTH_JSON_SIZE];
@@ -62,7 +63,7 @@ static int serve_health(const struct reply *reply, const struct mg_request_info 
     return reply_send(reply, 200, "application/json", "", text, length);
 }
 
-static int serve_state(const struct reply *reply, const struct mg_request_info *request)
+static int serve_state(struct reply *reply, const struct mg_request_info *request)
 {
     (void)request;
     char *text = malloc(STATE_JSON_SIZE);
@@ -91,7 +92,7 @@ static bool parse_since(const char *query, uint64_t *since)
     return *end == '\0' && errno == 0;
 }
 
-static int serve_events(const struct reply *reply, const struct mg_request_info *request)
+static int serve_events(struct reply *reply, const struct mg_request_info *request)
 {
     uint64_t since;
     if (!parse_since(request->query_string, &since))
@@ -126,12 +127,12 @@ static int serve_asset(struct reply *reply, const struct asset *asset)
 
 static const struct {
     const char *path;
-    int (*serve)(const struct reply *reply, const struct mg_request_info *request);
+    int (*serve)(struct reply *reply, const struct mg_request_info *request);
 } routes[] = {
-    {"/metrics", serve_metrics},
-    {"/health", serve_health},
-    {"/api/state", serve_state},
-    {"/api/events", serve_events},
+    {"/metrics", serve_metrics},           {"/health", serve_health},
+    {"/api/state", serve_state},           {"/api/events", serve_events},
+    {"/api/history", serve_history},       {"/api/history.csv", serve_history_csv},
+    {"/api/components", serve_components}, {"/api/slo", serve_slo},
 };
 
 /* ---- what is refused ----------------------------------------------------------------------- */
@@ -192,7 +193,8 @@ static int answer(struct reply *reply, const struct mg_request_info *request)
     if (asset != NULL)
         return serve_asset(reply, asset);
     return reply_problem(reply, 404, "not-found",
-                         "Here are / (for people), /metrics, /health, /api/state and /api/events.",
+                         "Here are / (for people), /metrics, /health, /api/state, /api/events, "
+                         "/api/history, /api/history.csv, /api/components and /api/slo.",
                          "");
 }
 

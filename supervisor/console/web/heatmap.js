@@ -63,7 +63,7 @@ function legend() {
     el('span', { class: `level-swatch level-${i}`, 'aria-hidden': 'true' }),
     el('strong', null, level.name), ` ${level.text}`));
   return el('ul', { class: 'legend levels', 'aria-label': 'Levels' }, ...items,
-    el('li', null, el('span', { class: 'level-swatch level-idle', 'aria-hidden': 'true' }), el('strong', null, 'idle'), ' no requests'),
+    el('li', null, el('span', { class: 'level-swatch level-idle', 'aria-hidden': 'true' }), el('strong', null, 'idle'), ' no requests; blank: no data'),
     el('li', null, el('span', { class: 'level-swatch level-down', 'aria-hidden': 'true' }, '×'), el('strong', null, 'down'), ' it died, or cannot be used'));
 }
 
@@ -71,7 +71,7 @@ function legend() {
 
 /* Columns of `step` seconds, each the worst of its seconds. */
 function gridOf({ model, span }, width) {
-  const { list, rows, last } = model.components;
+  const { rows, last } = model.components;
   const label = width < 500 ? LABEL_NARROW : LABEL_WIDE;
   const room = width - label;
   const step = STEPS.find((seconds) => room / (span.seconds / seconds) >= LEAST_CELL) || STEPS.at(-1);
@@ -79,9 +79,19 @@ function gridOf({ model, span }, width) {
   const count = Math.floor(span.seconds / step);
   const down = downIntervals(model.events, serverNow(model));
   const columns = Array.from({ length: count }, (_, i) => end - (count - i) * step);
-  const cells = list.map((component, row) => columns.map((from) =>
+  const shown = used(model.components, down);
+  const cells = shown.map(({ component, row }) => columns.map((from) =>
     worstOf(rows, down.get(component.id), row, from, step)));
-  return { list, columns, cells, step, label, width, cell: room / count };
+  return { list: shown.map(({ component }) => component), columns, cells, step, label, width, cell: room / count };
+}
+
+/* Components of which anything was ever known: not the slot that is kept for a successor. */
+function used({ list, rows }, down) {
+  const known = new Set();
+  for (const cells of rows.values())
+    cells.forEach((cell, row) => cell && known.add(row));
+  return list.map((component, row) => ({ component, row }))
+    .filter(({ component, row }) => known.has(row) || down.has(component.id));
 }
 
 function worstOf(rows, intervals, row, from, step) {
@@ -114,7 +124,8 @@ function levelWords(cell) {
 function cellWords({ values }) {
   if (!values || !(values[0] > 0 || values[1] > 0))
     return '';
-  return `; ${number(values[0])} requests/s, ${percent(values[1])} errors, p95 ${ms(values[2])}`;
+  const p95 = typeof values[2] === 'number' ? `, p95 ${ms(values[2])}` : '';
+  return `; ${number(values[0])} /s, ${percent(values[1])} errors${p95}`;
 }
 
 /* ---- drawing ---- */

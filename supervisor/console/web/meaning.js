@@ -5,7 +5,7 @@
  */
 'use strict';
 
-import { bytes, duration, percent, plural, words } from './format.js';
+import { bytes, duration, number, percent, plural, words } from './format.js';
 
 /* ---- levels of the heat map ---- */
 
@@ -81,7 +81,7 @@ export function eventLane(event) {
   return event.kind || 'supervisor';
 }
 
-/** Intervals {fromMs, toMs, label, tone, lane} of faults and of a database that was not usable;
+/** Intervals {fromMs, toMs, open, label, tone, lane} of faults and of a database that was not usable;
  *  what has not ended ends now. */
 export function bands(events, nowMs) {
   const open = new Map(), found = [];
@@ -93,7 +93,7 @@ export function bands(events, nowMs) {
   };
   const end = (key, atMs) => {
     if (open.has(key))
-      open.get(key).toMs = atMs;
+      Object.assign(open.get(key), { toMs: atMs, open: false });
     open.delete(key);
   };
   for (const event of events) {
@@ -111,7 +111,7 @@ export function bands(events, nowMs) {
 }
 
 function band(event, nowMs, label, tone) {
-  return { fromMs: event.atMs, toMs: nowMs, label, tone, lane: eventLane(event) };
+  return { fromMs: event.atMs, toMs: nowMs, open: true, label, tone, lane: eventLane(event) };
 }
 
 /* "fault 8: db effect=full target=database …": "db full" */
@@ -296,16 +296,21 @@ function routeProblems(state) {
 }
 
 function sloProblems(slo) {
-  return (slo?.slos || []).flatMap((objective) => objective.alerts
-    .filter((alert) => alert.firing)
-    .map((alert) => ({
-      id: `slo ${objective.name} ${alert.burn}`,
+  return (slo?.slos || []).flatMap((objective) => {
+    const firing = objective.alerts.filter((alert) => alert.firing);
+    if (firing.length === 0)
+      return [];
+    const worst = firing.reduce((a, b) => b.burn > a.burn ? b : a);
+    return [{
+      id: `slo ${objective.name}`,
       tone: 'warn',
-      text: `The budget of ${objective.name} burns ${alert.long_burn.toFixed(1)} times too fast`,
-      detail: `over ${duration(alert.long_s)} and ${duration(alert.short_s)}; limit ${alert.burn}`,
+      text: `The budget of ${objective.name} burns ${number(worst.long_burn)} times as fast as it may`,
+      detail: `over ${duration(worst.long_s)} and ${duration(worst.short_s)}; ` +
+        `${firing.length} of ${plural(objective.alerts.length, 'alert')} firing`,
       sinceMs: NaN,
       view: 'overview',
-    })));
+    }];
+  });
 }
 
 function stockProblems(state) {

@@ -187,13 +187,17 @@ function createObjective(objective) {
       el('tbody')));
 }
 
+function budgetWords(left) {
+  return left < 0 ? `The budget is spent ${number(1 - left)} times over` : `${percent(left)} of the budget left`;
+}
+
 function updateObjective(node, objective) {
   const left = Math.max(0, Math.min(1, objective.budget_left ?? 1));
   const meter = node.querySelector('.meter');
   setAttribute(meter, 'aria-valuenow', Math.round(left * 100));
   setAttribute(meter, 'data-tone', left < 0.1 ? 'bad' : left < 0.5 ? 'warn' : 'good');
   meter.firstElementChild.style.width = `${left * 100}%`;
-  setText(node.querySelector('.budget'), `${percent(objective.budget_left)} of the budget left; ` +
+  setText(node.querySelector('.budget'), `${budgetWords(objective.budget_left)}; ` +
     `${number(objective.good)} of ${plural(objective.total, 'request')} good`);
   reconcile(node.querySelector('tbody'), objective.alerts, (alert) => alert.burn,
     () => el('tr', null, el('td'), el('td'), el('td'), el('td')),

@@ -7,8 +7,8 @@
 'use strict';
 
 import { colour, el, empty, reconcile, replaceWhen, setAttribute, setText } from './dom.js';
-import { bytes, clock, ms, number } from './format.js';
-import { bands } from './meaning.js';
+import { bytes, clock, ms, number, words } from './format.js';
+import { bands, eventLane } from './meaning.js';
 import { historyValue, serverNow } from './model.js';
 
 const line = (series, label, ink, dash = null) => ({ series, label, ink: `--line-${ink}`, dash });
@@ -41,7 +41,7 @@ const CHARTS = [
   { id: 'wal', title: 'Write-ahead log', unit: 'bytes', format: bytes, lines: [
     line('wal_bytes', 'size', 1)] },
 ];
-const TABLE_ROWS = 10;
+const TABLE_ROWS = 10, MARKS_MOST = 12;
 
 /** @param {object} model @param {{seconds: number}} span */
 export function createSeries(model, span) {
@@ -65,6 +65,7 @@ export function createSeries(model, span) {
       shared.end = Math.floor(model.history.last);
       shared.bands = bands(model.events, serverNow(model));
       shared.deaths = model.events.filter((event) => ['worker_died', 'worker_hung'].includes(event.event));
+      updateMarks(document.getElementById('marks'), shared);
       shared.charts.forEach(refreshChart);
     },
   };
@@ -108,10 +109,18 @@ function refreshChart(chart) {
     chart.graph = new globalThis.Dygraph(chart.plot, data, { ...options(chart), ...window, ...range });
     paint(chart);
   } else {
+    fit(chart);
     chart.graph.updateOptions({ file: data, ...window, ...range });
   }
   refreshLegend(chart);
   refreshTable(chart);
+}
+
+/* A chart that was resized while its view was hidden has no size. */
+function fit(chart) {
+  if (chart.width !== chart.plot.clientWidth)
+    chart.graph.resize();
+  chart.width = chart.plot.clientWidth;
 }
 
 function options(chart) {
@@ -242,6 +251,21 @@ function moveCursor(event, shared) {
 }
 
 /* ---- words ---- */
+
+/* What is shaded and dashed in the charts, as a list. */
+function updateMarks(list, { bands: all, deaths, span, end }) {
+  const from = (end - span.seconds) * 1000;
+  const until = (band) => band.open ? 'now' : clock(band.toMs);
+  const marks = [
+    ...all.filter((band) => band.toMs >= from).map((band) =>
+      ({ tone: band.tone, text: `${band.label}, ${clock(band.fromMs)} to ${until(band)}`, atMs: band.fromMs })),
+    ...deaths.filter((event) => event.atMs >= from).map((event) =>
+      ({ tone: 'bad', text: `${eventLane(event)} ${words(event.event.slice(7))}, ${clock(event.atMs)}`, atMs: event.atMs })),
+  ].sort((a, b) => b.atMs - a.atMs);
+  reconcile(list, marks.slice(0, MARKS_MOST), (mark) => `${mark.atMs} ${mark.text.split(',')[0]}`,
+    ({ tone }) => el('li', { 'data-tone': tone }, el('span', { class: 'mark', 'aria-hidden': 'true' }), el('span')),
+    (node, mark) => setText(node.lastElementChild, mark.text));
+}
 
 function refreshLegend(chart) {
   const { model, cursor, end } = chart.shared;

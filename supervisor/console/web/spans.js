@@ -5,7 +5,7 @@
 import { el, setAttribute } from './dom.js';
 
 const CHOICES = [[60, '1 min'], [120, '2 min'], [300, '5 min'], [600, '10 min']];
-const PRESET_S = 300;
+const PRESET_S = 120;
 
 /** Fill every .spans of the page with the same buttons. @returns {{seconds: number}} */
 export function createSpans(changed) {

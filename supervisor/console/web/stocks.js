@@ -49,8 +49,14 @@ function updateTank(node, stock, samples) {
   const perSecond = (rate) => rate === null ? '–' : `${amount(stock, rate, false)} /s`;
   setText(node.querySelector('[data-flow=in]'), perSecond(inflow(rates)));
   setText(node.querySelector('[data-flow=out]'), perSecond(outflow(rates)));
-  setText(node.querySelector('[data-flow=full]'), toFull === null ? 'not filling' : duration(toFull));
+  setText(node.querySelector('[data-flow=full]'), fullWords(toFull));
   node.lastElementChild.show((samples || []).map((sample) => sample.level));
+}
+
+function fullWords(seconds) {
+  if (seconds === null)
+    return 'not filling';
+  return seconds > 3600 ? 'over an hour' : duration(seconds);
 }
 
 /* Where neither flow is counted, what the level gained or lost is all that is known. */

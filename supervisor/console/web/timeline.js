@@ -17,7 +17,7 @@ const LANES_FIRST = ['faults', 'database', 'supervisor'];
 /** @param {object} model @param {{seconds: number}} span */
 export function createTimeline(model, span) {
   const box = document.getElementById('events');
-  const view = { model, span, off: new Set(), chosen: null };
+  const view = { model, span, off: new Set(), chain: new Set() };
   let shown = null;
   window.addEventListener('resize', () => shown?.update(true));
   view.changed = () => shown.update(true);
@@ -144,7 +144,7 @@ function updatePicture(view, events, width) {
     ...lanes.map((lane, i) => laneNode(lane, i, label, width)),
     ...bandNodes(view, lanes, scale, label),
     ...axisNodes(view, scale, lanes.length * LANE, fromMs, label, width),
-    ...events.flatMap((event) => arrowNodes(event, spots, view.chosen)),
+    ...events.flatMap((event) => arrowNodes(event, spots, view.chain)),
     ...events.map((event) => markNode(view, event, spots.get(event.id))));
 }
 
@@ -178,7 +178,7 @@ function axisNodes(view, scale, y, fromMs, label, width) {
 }
 
 /* From the cause to the event: a curve, so that arrows within one lane are seen beside its line. */
-function arrowNodes(event, spots, chosen) {
+function arrowNodes(event, spots, chain) {
   const from = spots.get(event.cause_id), to = spots.get(event.id);
   if (!from)
     return [];
@@ -186,8 +186,8 @@ function arrowNodes(event, spots, chosen) {
   const path = from.lane === to.lane ?
     `M${from.x} ${from.y - MARK} Q${(from.x + to.x) / 2} ${from.y - MARK - 14} ${to.x} ${to.y - MARK - 2}` :
     `M${from.x} ${from.y + side * MARK} L${to.x} ${endY}`;
-  const lit = chosen !== null && (chosen === event.id || chosen === event.cause_id);
-  return [svg('path', { class: `arrow${lit ? ' lit' : ''}`, d: path, 'marker-end': 'url(#head)' })];
+  return [svg('path', { class: `arrow${chain.has(event.id) && chain.has(event.cause_id) ? ' lit' : ''}`, d: path,
+    'data-from': event.cause_id, 'data-to': event.id, 'marker-end': 'url(#head)' })];
 }
 
 const SHAPES = {
@@ -205,11 +205,30 @@ function mark(tone) {
 function markNode(view, event, { x, y }) {
   const node = svg('g', { class: 'event', transform: `translate(${x.toFixed(1)} ${y})`, 'data-event': event.event, 'data-id': event.id,
     click: () => reveal(view, event.id),
-    pointerenter: () => { view.chosen = event.id; },
-    pointerleave: () => { view.chosen = null; } },
+    pointerenter: () => light(view, event.id),
+    pointerleave: () => light(view, null) },
   svg('circle', { class: 'halo', r: MARK + 2 }), mark(eventTone(event)),
   svg('title', null, `${clock(event.atMs, true)} ${words(event.event)}: ${event.text}`));
   return node;
+}
+
+/* An event, what led to it, and what came of it. */
+function chainOf(events, id) {
+  const chain = new Set([id]);
+  for (const event of [...events].reverse()) // an effect is always younger than its cause
+    if (chain.has(event.id) && event.cause_id)
+      chain.add(event.cause_id);
+  const after = new Set([id]);
+  for (const event of events)
+    if (after.has(event.cause_id))
+      after.add(event.id);
+  return new Set([...chain, ...after]);
+}
+
+function light(view, id) {
+  view.chain = id === null ? new Set() : chainOf(view.model.events, id);
+  for (const path of view.picture.querySelectorAll('.arrow'))
+    path.classList.toggle('lit', view.chain.has(Number(path.dataset.from)) && view.chain.has(Number(path.dataset.to)));
 }
 
 /* ---- list ---- */
@@ -224,7 +243,7 @@ function listItem(view, event) {
   const because = !event.cause_id ? null : el('p', { class: 'because' }, 'because of ',
     cause ? el('button', { type: 'button', class: 'plain', click: () => reveal(view, cause.id) },
       `${words(cause.event)}, ${clock(cause.atMs, true)}`) : `event ${event.cause_id}`);
-  return el('li', { tabindex: -1, 'data-event': event.event, 'data-id': event.id },
+  return el('li', { tabindex: -1, focusin: () => light(view, event.id), focusout: () => light(view, null), 'data-event': event.event, 'data-id': event.id },
     svg('svg', { viewBox: '-9 -9 18 18', width: 18, height: 18, 'aria-hidden': 'true' }, mark(eventTone(event))),
     el('time', { datetime: event.ts }, clock(event.atMs, true)), ' ',
     el('strong', null, words(event.event)), ' ',

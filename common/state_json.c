@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/health.h"
 #include "common/slot_view.h"
+#include "common/state_stocks.h"
 
 static void put_time(struct json_out *json, const char *key, uint64_t wall_us)
 {
@@ -243,6 +244,12 @@ size_t state_json(const struct region *region, char *out, size_t size)
     put_database(&json, region, &board);
     put_classes(&json, &board);
     put_listeners(&json, &board);
+    json_key(&json, "faults");
+    state_put_faults(&json, region);
+    json_key(&json, "routes");
+    state_put_routes(&json, region);
+    json_key(&json, "stocks");
+    state_put_stocks(&json, region, &board);
     json_key_uint(&json, "last_event_id", state_last_event(region));
     json_object_end(&json);
     return finished(&json);

@@ -20,7 +20,7 @@
 #define EVENTS_PAGE      256
 #define EVENTS_JSON_SIZE (512 * 1024)
 
-/* Health, fleet, slots, database, classes, listeners. Returns the length, 0 when no consistent
+/* Health, fleet, slots, database, classes, listeners, faults, routes, stocks. Returns the length, 0 when no consistent
  * board could be had or the buffer is too small. */
 size_t state_json(const struct region *region, char *out, size_t size);
 

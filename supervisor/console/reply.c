@@ -12,6 +12,8 @@ static const char *reason_phrase(int status)
     switch (status) {
     case 200:
         return "OK";
+    case 304:
+        return "Not Modified";
     case 400:
         return "Bad Request";
     case 404:
@@ -64,12 +66,13 @@ static void send_head(const struct reply *reply, int status, const char *content
                         "Date: %s\r\n"
                         "Content-Type: %s\r\n"
                         "%s"
-                        "Cache-Control: no-store\r\n"
+                        "Cache-Control: %s\r\n"
                         "X-Content-Type-Options: nosniff\r\n"
                         "X-Request-Id: %s\r\n"
                         "%s%s%s\r\n",
                         status, reason_phrase(status), date, content_type, framing,
-                        reply->request_id, trace, connection, extra_headers);
+                        reply->caching ? reply->caching : "no-store", reply->request_id, trace,
+                        connection, extra_headers);
     mg_write(reply->connection, header, (size_t)size);
 }
 

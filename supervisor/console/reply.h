@@ -18,6 +18,7 @@ struct reply {
     unsigned keepalive_s; /* what the client is told */
     bool head;            /* headers only */
     bool close;           /* this is the connection's last answer */
+    const char *caching;  /* Cache-Control; NULL: no-store, as numbers of this moment want */
     char request_id[REQUEST_ID_SIZE];
     char traceparent[TRACEPARENT_LENGTH + 1]; /* "" none */
 };

@@ -14,6 +14,7 @@
 #include "common/http/front_door.h"
 #include "common/log.h"
 #include "common/state_json.h"
+#include "supervisor/console/assets.h"
 #include "supervisor/console/history_http.h"
 #include "supervisor/console/host.h"
 #include "supervisor/console/negotiate.h"
@@ -111,6 +112,25 @@ static int serve_events(struct reply *reply, const struct mg_request_info *reque
     return status;
 }
 
+/* Its scripts and styles are its own and nothing else is loaded or run; no other page frames it. */
+#define PAGE_POLICY                                                                     \
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self';" \
+    " connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none';"   \
+    " frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n"
+
+/* A browser keeps a file and asks each time whether it is still this build's. */
+static int serve_asset(struct reply *reply, const struct asset *asset)
+{
+    char headers[512];
+    const char *known = mg_get_header(reply->connection, "If-None-Match");
+    bool fresh = known != NULL && strstr(known, asset->etag) != NULL;
+    reply->caching = "no-cache";
+    reply->head |= fresh; /* a 304 has the length of the 200 and no body (RFC 9110, section 8.6) */
+    snprintf(headers, sizeof headers, "ETag: %s\r\n" PAGE_POLICY, asset->etag);
+    return reply_send(reply, fresh ? 304 : 200, asset->content_type, headers, asset->begin,
+                      (size_t)(asset->end - asset->begin));
+}
+
 static const struct {
     const char *path;
     int (*serve)(struct reply *reply, const struct mg_request_info *request);
@@ -175,9 +195,12 @@ static int answer(struct reply *reply, const struct mg_request_info *request)
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
         if (strcmp(request->local_uri_raw, routes[i].path) == 0)
             return routes[i].serve(reply, request);
+    const struct asset *asset = asset_find(request->local_uri);
+    if (asset != NULL)
+        return serve_asset(reply, asset);
     return reply_problem(reply, 404, "not-found",
-                         "Here are /metrics, /health, /api/state, /api/events, /api/history, "
-                         "/api/history.csv, /api/components and /api/slo.",
+                         "Here are / (for people), /metrics, /health, /api/state, /api/events, "
+                         "/api/history, /api/history.csv, /api/components and /api/slo.",
                          "");
 }
 

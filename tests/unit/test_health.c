@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/health.h"
 #include "common/region.h"
+#include "common/route_word.h"
 #include "common/state_json.h"
 
 static struct region *region;
@@ -220,9 +221,153 @@ static void state_shows_the_slots(void **unused)
     json_decref(root);
 }
 
+static void publish_faults(const struct fault_table *table)
+{
+    change_publish(&region->faults.change, &region->faults.table, table, sizeof *table);
+}
+
+static void state_shows_faults_under_way(void **unused)
+{
+    (void)unused;
+    uint64_t now_ns = clock_now_ns();
+    struct fault_table table = {0};
+    table.fault[3] = (struct fault){.id = 1, .state = FAULT_STATE_ENDED};
+    table.fault[7] = (struct fault){.id = 2,
+                                    .state = FAULT_STATE_ACTIVE,
+                                    .kind = FAULT_CRASH,
+                                    .target = FAULT_TARGET_WORKER,
+                                    .slot = 1,
+                                    .class = FAULT_EVERY,
+                                    .endpoint = FAULT_EVERY,
+                                    .begin_ns = now_ns - 10 * NS_PER_S,
+                                    .end_ns = now_ns + 20 * NS_PER_S};
+    publish_faults(&table);
+    publish();
+    uint64_t began_us = clock_wall_us() - 10 * US_PER_S;
+    json_t *root = state();
+    const json_t *faults = json_object_get(root, "faults"), *fault = json_array_get(faults, 0);
+    char earliest[CLOCK_RFC3339_SIZE], latest[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(earliest, began_us - 2 * US_PER_S);
+    clock_rfc3339(latest, began_us + 2 * US_PER_S);
+    assert_int_equal(json_array_size(faults), 1);
+    assert_int_equal(number_at(fault, "id"), 2);
+    assert_string_equal(text_at(fault, "kind"), "crash");
+    assert_string_equal(text_at(fault, "target"), "worker:1");
+    assert_string_equal(text_at(fault, "state"), "active");
+    assert_in_range(number_at(fault, "ends_in_ms"), 15000, 20000);
+    assert_true(strcmp(text_at(fault, "since"), earliest) > 0);
+    assert_true(strcmp(text_at(fault, "since"), latest) < 0);
+    assert_non_null(strstr(text_at(fault, "text"), "crash signal=KILL target=worker:1"));
+    json_decref(root);
+}
+
+static void state_shows_routes_that_are_shut(void **unused)
+{
+    (void)unused;
+    struct board_words *words = &region->board.words;
+    words->route[ENDPOINT_ITEM_LIST] = route_word(GUARD_SHUT, 0, 1);
+    words->route_until_ns[ENDPOINT_ITEM_LIST] = clock_now_ns() + 30 * NS_PER_S;
+    words->route[ENDPOINT_ITEM_PUT] = route_word(GUARD_TRIAL, 2, 7);
+    publish();
+    json_t *root = state();
+    const json_t *routes = json_object_get(root, "routes");
+    const json_t *list = json_array_get(routes, 0), *put = json_array_get(routes, 1);
+    assert_int_equal(json_array_size(routes), 2);
+    assert_string_equal(text_at(list, "method"), "GET");
+    assert_string_equal(text_at(list, "route"), "/data/items");
+    assert_string_equal(text_at(list, "state"), "shut");
+    assert_in_range(number_at(list, "trial_in_ms"), 25000, 30000);
+    assert_string_equal(text_at(put, "state"), "trial");
+    assert_true(json_is_null(json_object_get(put, "trial_in_ms")));
+    json_decref(root);
+}
+
+static const json_t *stock_named(const json_t *root, const char *name)
+{
+    size_t i;
+    json_t *stock;
+    json_array_foreach(json_object_get(root, "stocks"), i,
+                       stock) if (strcmp(text_at(stock, "name"), name) == 0) return stock;
+    fail_msg("no stock is called %s", name);
+    return NULL;
+}
+
+static void assert_stock(const json_t *root, const char *name, json_int_t level, json_int_t limit,
+                         const char *flow, json_int_t total)
+{
+    const json_t *stock = stock_named(root, name);
+    assert_int_equal(number_at(stock, "level"), level);
+    assert_int_equal(number_at(stock, "limit"), limit);
+    if (flow)
+        assert_int_equal(number_at(stock, flow), total);
+}
+
+/* Worker 0 lives, 1 died: its counters stay, what it held is gone. */
+static void state_sums_the_stocks(void **unused)
+{
+    (void)unused;
+    struct config *config = &region->config.config;
+    config->door_parked = 100;
+    config->bulkhead_auth = 1;
+    config->bulkhead_read = 16;
+    config->bulkhead_write = 8;
+    config->wal_ceiling_mib = 2;
+    board.wal_bytes = 5000;
+    board.listener_count = 2;
+    for (unsigned i = 0; i < 2; i++) {
+        struct slot_metrics *numbers = &region_slot(region, i)->metrics;
+        board.listener[i].queue_depth = 3 + i;
+        board.listener[i].queue_max = 64;
+        region_slot(region, i)->generation = 1;
+        numbers->accepts[0][0] = 10;
+        numbers->door_returned[0][0] = 5;
+        numbers->door_parked[0] = 7;
+        numbers->bulkhead_inflight[CLASS_WRITE] = 4;
+        numbers->bulkhead_queued[CLASS_WRITE] = 2;
+        numbers->bulkhead_inflight[CLASS_AUTH] = -1;
+        numbers->http_requests[ENDPOINT_ITEM_PUT][STATUS_200] = 20;
+        numbers->http_requests[ENDPOINT_ITEM_CREATE][STATUS_503] = 6;
+        numbers->refused[CLASS_WRITE][REFUSAL_FULL] = 6;
+        numbers->db_commit_batch[0].sum = 19;
+    }
+    board.slot[1].state = SLOT_BACKOFF;
+    publish();
+    json_t *root = state();
+    assert_stock(root, "listen_queue", 7, 128, "out_total", 20);
+    assert_stock(root, "door", 7, 100, "in_total", 30);
+    assert_stock(root, "auth", 0, 1, "out_total", 0);
+    assert_stock(root, "read", 0, 16, "out_total", 0);
+    assert_stock(root, "write", 6, 8, "out_total", 40);
+    assert_stock(root, "write", 6, 8, "waiting", 2);
+    assert_stock(root, "write_queue", 4, 8, "out_total", 38);
+    assert_stock(root, "wal", 5000, 2 * 1048576, NULL, 0);
+    assert_true(json_is_null(json_object_get(stock_named(root, "wal"), "in_total")));
+    json_decref(root);
+}
+
+/* The longest text of every fault, all of them active, and every route shut. */
+static void fill_faults_and_routes(void)
+{
+    struct fault_table table;
+    memset(&table, 0xff, sizeof table);
+    for (unsigned i = 0; i < FAULTS_MAX; i++) {
+        table.fault[i].state = FAULT_STATE_ACTIVE;
+        table.fault[i].kind = FAULT_CLOSE_FDS;
+        table.fault[i].target = FAULT_TARGET_WORKER;
+        table.fault[i].class = CLASS_HEALTH;
+        table.fault[i].endpoint = ENDPOINT_ITEM_DELETE;
+    }
+    publish_faults(&table);
+    for (unsigned i = 0; i < ENDPOINT_COUNT; i++) {
+        region->board.words.route[i] = route_word(GUARD_SHUT, 0, 1);
+        region->board.words.route_until_ns[i] = UINT64_MAX;
+    }
+}
+
 static void a_full_fleet_fits(void **unused)
 {
     (void)unused;
+    fill_faults_and_routes();
     board.worker_slots = WORKER_SLOTS_MAX;
     board.listener_count = LISTENERS_MAX;
     memset(board.db_evidence, 1, sizeof board.db_evidence);
@@ -298,6 +443,9 @@ int main(void)
         EACH(what_cannot_be_written_is_not),
         EACH(every_text_fits),
         EACH(state_shows_the_slots),
+        EACH(state_shows_faults_under_way),
+        EACH(state_shows_routes_that_are_shut),
+        EACH(state_sums_the_stocks),
         EACH(a_full_fleet_fits),
         EACH(events_come_in_pages_of_what_the_ring_holds),
     };

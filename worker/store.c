@@ -18,7 +18,7 @@
 #include "worker/commit.h"
 #include "worker/entrance.h"
 #include "worker/liveness.h"
-#include "worker/page.h"
+#include "worker/item_page.h"
 #include "worker/permits.h"
 
 #define WAITING_MOST       8
@@ -309,7 +309,7 @@ enum store_result store_find_user(const char *name, uint64_t deadline_ns, int64_
 
 /* Take rows until the page is full or there are no more. SQLITE_ROW: there is one more than fits.
  */
-static int fill_page(struct reading *reading, struct page *page, unsigned limit,
+static int fill_page(struct reading *reading, struct item_page *page, unsigned limit,
                      char last_id[UUID_TEXT_SIZE])
 {
     sqlite3_stmt *row = reading->statement;
@@ -321,7 +321,7 @@ static int fill_page(struct reading *reading, struct page *page, unsigned limit,
                             .created_us = (uint64_t)sqlite3_column_int64(row, 3),
                             .updated_us = (uint64_t)sqlite3_column_int64(row, 4)};
         snprintf(item.id, sizeof item.id, "%s", (const char *)sqlite3_column_text(row, 0));
-        enum page_result added = page->items < limit ? page_add(page, &item) : PAGE_FULL;
+        enum item_page_result added = page->items < limit ? item_page_add(page, &item) : PAGE_FULL;
         if (added != PAGE_ADDED)
             return added == PAGE_FULL ? SQLITE_ROW : SQLITE_NOMEM;
         memcpy(last_id, item.id, UUID_TEXT_SIZE);
@@ -337,7 +337,7 @@ enum store_result store_list(int64_t user_id, const char *before_id, unsigned li
                              char next_id[UUID_TEXT_SIZE], struct store_cost *cost)
 {
     struct reading reading = {.readers = &store.items, .cost = cost, .deadline_ns = deadline_ns};
-    struct page page = {0};
+    struct item_page page = {0};
     char last_id[UUID_TEXT_SIZE] = "";
     next_id[0] = '\0';
     *json = NULL;
@@ -352,7 +352,7 @@ enum store_result store_list(int64_t user_id, const char *before_id, unsigned li
     int code = fill_page(&reading, &page, limit, last_id);
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
         result = reading_failed(&reading, db_code_of(code));
-    } else if (!page_end(&page)) {
+    } else if (!item_page_end(&page)) {
         result = reading_failed(&reading, DB_CODE_NOMEM);
     } else {
         if (code == SQLITE_ROW)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "worker/page.h"
+#include "worker/item_page.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #define LISTED_ITEM_MOST (ITEM_TITLE_MAX_BYTES * 6 + 256)
 
 /* Room for so many bytes more, and for the bracket and the NUL at the end. */
-static bool reserve(struct page *page, size_t bytes)
+static bool reserve(struct item_page *page, size_t bytes)
 {
     size_t needed = page->length + bytes + 2;
     if (needed <= page->size)
@@ -22,7 +22,7 @@ static bool reserve(struct page *page, size_t bytes)
     return true;
 }
 
-enum page_result page_add(struct page *page, const struct item *item)
+enum item_page_result item_page_add(struct item_page *page, const struct item *item)
 {
     char text[LISTED_ITEM_MOST];
     size_t length = item_json(item, false, text, sizeof text);
@@ -36,7 +36,7 @@ enum page_result page_add(struct page *page, const struct item *item)
     return PAGE_ADDED;
 }
 
-bool page_end(struct page *page)
+bool item_page_end(struct item_page *page)
 {
     if (!reserve(page, 1))
         return false;

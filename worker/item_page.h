@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A JSON array of items that grows as rows come, up to a size a response may have. */
-#ifndef BULKHEAD_PAGE_H
-#define BULKHEAD_PAGE_H
+#ifndef BULKHEAD_ITEM_PAGE_H
+#define BULKHEAD_ITEM_PAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,18 +10,18 @@
 
 #define PAGE_BYTES_MOST (256u * 1024)
 
-struct page {
+struct item_page {
     char *text; /* free() it */
     size_t length, size;
     unsigned items;
 };
 
-enum page_result { PAGE_ADDED, PAGE_FULL, PAGE_NO_MEMORY };
+enum item_page_result { PAGE_ADDED, PAGE_FULL, PAGE_NO_MEMORY };
 
 /* Add an item, without its body. */
-enum page_result page_add(struct page *page, const struct item *item);
+enum item_page_result item_page_add(struct item_page *page, const struct item *item);
 
 /* Close the array; also that of no items. False when there is no memory. */
-bool page_end(struct page *page);
+bool item_page_end(struct item_page *page);
 
 #endif

@@ -122,14 +122,16 @@ static void send_signal(const struct slot_record *record, int number)
 static void announce(struct supervisor *supervisor, struct slot_record *record, bool ready,
                      uint64_t now_ns)
 {
-    if (!record->served)
+    if (!record->served) {
         journal(supervisor, EVENT_WORKER_READY, record, record->last_event_id, "%s after %.0f ms",
                 ready ? "ready" : "degraded",
                 (double)(now_ns - record->spawned_ns) / (double)NS_PER_MS);
-    else
+        record->last_event_id = 0; /* that chain is complete: a kill later has a cause of its own */
+    } else {
         journal(supervisor, ready ? EVENT_WORKER_RECOVERED : EVENT_WORKER_DEGRADED, record,
                 supervisor->database.event_id, "%s",
                 ready ? "serves all again" : "refuses what needs the database");
+    }
     record->served = true;
 }
 

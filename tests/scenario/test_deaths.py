@@ -138,3 +138,13 @@ def test_an_asked_for_end_is_no_death(make_server):
     server.ctl("reload", "--wait")
     assert server.stop() == 0
     assert "nobody has died" in server.ctl("deaths").stdout
+
+
+def test_a_kill_from_outside_is_caused_by_nothing_we_know(make_server):
+    server = make_server()
+    for _ in range(2):  # also of one that took the place of another
+        kill_and_wait(server, 0)
+    died = [e for e in server.events() if e["event"] == "worker_died" and e["slot"] == 0]
+    assert [e["cause_id"] for e in died] == [None, None], died
+    again = [e for e in server.events() if e["event"] == "worker_restarted" and e["slot"] == 0]
+    assert [e["cause_id"] for e in again] == [e["id"] for e in died]

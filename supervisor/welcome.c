@@ -36,7 +36,7 @@ void welcome(const struct supervisor *supervisor)
     for (unsigned i = 0; i < supervisor->listeners.public_count; i++)
         printf("serving  http://%s\n", supervisor->listeners.public[i].name);
     if (supervisor->listeners.console.fd >= 0)
-        printf("console  http://%s/metrics\n", supervisor->listeners.console.name);
+        printf("console  http://%s/\n", supervisor->listeners.console.name);
     if (supervisor->options.demo && read_demo(supervisor, user, password) == 0) {
         printf("login    %s / %s   (kept in %s/demo.txt)\n\ntry\n", user, password,
                supervisor->place.data_dir);

@@ -113,7 +113,7 @@ static int add_rows(struct corpus *corpus, const struct table *table, scorer *sc
             return -ENOMEM;
         corpus->rows = rows;
     }
-    double *scores = calloc(table->rows, sizeof *scores);
+    double *scores = calloc(table->rows + 1, sizeof *scores);
     if (!scores)
         return -ENOMEM;
     score(table, preset, scores);

@@ -109,7 +109,7 @@ static void csv_that_is_none_is_named(void **unused)
     refuses("time,a\n1,2\n2,nan\n", EXIT_CONFIGURATION, "is no number");
     refuses("time,a\n1,2\n2,1.5.2\n", EXIT_CONFIGURATION, "is no number");
     refuses("time,a\n1,2\ntomorrow,3\n", EXIT_CONFIGURATION, "line 3: \"tomorrow\" is no time");
-    refuses("time,a\n5,2\n4,3\n", EXIT_CONFIGURATION, "not after the line before");
+    refuses("time,a\n5000,2\n1399,3\n", EXIT_CONFIGURATION, "long before the line before");
     refuses("time,a,b\n1,2\n", EXIT_CONFIGURATION, "2 cells, but the header has 3");
     refuses("time,a\n1,2,3\n", EXIT_CONFIGURATION, "3 cells, but the header has 2");
     refuses("time,a,b\n1,2,3\n2,4", EXIT_TEMPORARY, "cut short");
@@ -125,6 +125,14 @@ static void a_last_line_without_an_end_is_left_out(void **unused)
     assert_int_equal(read_text("time,a\n1,2\n2,12", CSV_AS_IT_IS), 0);
     assert_int_equal(table.rows, 2);
     assert_int_equal(read_text("time,a\n5,2\n4,12\n", CSV_AS_IT_IS), 0);
+}
+
+static void summer_ends(void **unused)
+{
+    (void)unused;
+    assert_int_equal(read_text("time,a\n5000,1\n1400,2\n1700,3\n", CSV_ORDERED), 0);
+    assert_int_equal(table.rows, 3);
+    assert_int_equal(table.set_back, 1);
 }
 
 static void many_rows_are_kept(void **unused)
@@ -353,6 +361,7 @@ int main(void)
         cmocka_unit_test_teardown(csv_is_rows_and_gaps, clear),
         cmocka_unit_test_teardown(csv_that_is_none_is_named, clear),
         cmocka_unit_test_teardown(a_last_line_without_an_end_is_left_out, clear),
+        cmocka_unit_test_teardown(summer_ends, clear),
         cmocka_unit_test_teardown(many_rows_are_kept, clear),
         cmocka_unit_test_teardown(a_column_a_series, clear),
         cmocka_unit_test_teardown(a_row_a_number, clear),

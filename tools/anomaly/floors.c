@@ -80,6 +80,6 @@ struct detector_metric floors_of(const char *metric)
 void floors_print(FILE *out)
 {
     for (size_t i = 0; i < FLOORS; i++)
-        fprintf(out, "  %-22s %9g  %s%s\n", floors[i].pattern, floors[i].metric.least_step,
+        fprintf(out, "  %-22s %9.8g  %s%s\n", floors[i].pattern, floors[i].metric.least_step,
                 floors[i].means, floors[i].metric.once ? " (once is enough)" : "");
 }

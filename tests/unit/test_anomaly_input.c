@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "common/exit_codes.h"
+#include "common/series.h"
+#include "tools/anomaly/floors.h"
 #include "tools/anomaly/moment.h"
 #include "tools/anomaly/read_csv.h"
 #include "tools/anomaly/read_db.h"
@@ -287,6 +289,28 @@ static void a_counter_that_went_back_began_at_nought(void **unused)
         scrape_free(&scrapes[i]);
 }
 
+static void names_are_the_historys(void **unused)
+{
+    (void)unused;
+    struct scrape scrape;
+    scrape_text(&scrape,
+                "# TYPE http_requests_total counter\n# TYPE worker_generation gauge\n"
+                "worker_generation{slot=\"0\"} 1\n",
+                1);
+    assert_int_equal(scrape_columns(&scrape, &table), 0);
+    scrape_free(&scrape);
+    assert_true(table.columns > 60);
+    for (unsigned i = 0; i < table.columns; i++)
+        if (series_find(table.names[i], strlen(table.names[i])) == SERIES_NUMBER &&
+            strcmp(table.names[i], "worker_generation") != 0)
+            fail_msg("%s is no series of the history", table.names[i]);
+    for (unsigned i = 0; i < SERIES_NUMBER; i++)
+        if (floors_of(series[i].name).least_step <= 0)
+            fail_msg("%s has no least step", series[i].name);
+    for (const char *const *name = floors_default_metrics; *name; name++)
+        assert_true(series_find(*name, strlen(*name)) != SERIES_NUMBER);
+}
+
 static void text_that_is_none_is_named(void **unused)
 {
     (void)unused;
@@ -369,6 +393,7 @@ int main(void)
         cmocka_unit_test(labels_are_matched),
         cmocka_unit_test(quantiles_lie_in_their_bucket),
         cmocka_unit_test_teardown(a_counter_that_went_back_began_at_nought, clear),
+        cmocka_unit_test_teardown(names_are_the_historys, clear),
         cmocka_unit_test(text_that_is_none_is_named),
         cmocka_unit_test(truths_are_read),
         cmocka_unit_test(truths_that_are_none_are_named),

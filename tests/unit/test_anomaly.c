@@ -105,6 +105,11 @@ static void window_keeps_its_sums_far_from_zero(void **unused)
         window_add(&window, 1e9 + i % 2);
     NEAR(window_sd(&window), 0.5);
     NEAR(window_mean(&window), 1e9 + 0.5);
+    window_open(&window, 100);
+    window_add(&window, 1e12); /* long gone, and what it did to the sums must be too */
+    for (unsigned i = 0; i < 1000; i++)
+        window_add(&window, i % 2);
+    NEAR(window_sd(&window), 0.5);
 }
 
 /* ---- scores by hand ---------------------------------------------------------------------- */
@@ -365,6 +370,21 @@ static void a_day_is_known_after_three(void **unused)
     assert_true(detector.daily.correlation > 0.9);
 }
 
+static void the_windows_are_made_anew_when_a_day_is_known(void **unused)
+{
+    (void)unused;
+    detector_open(&detector, &detector_batch, plain, 300);
+    for (unsigned i = 0; i < 288 * 3; i++) {
+        assert_false(detector.daily.present);
+        detector_take(&detector, (int64_t)i * 300, day(i));
+    }
+    assert_true(detector.daily.present);
+    assert_true(window_sd(&detector.near) < 2 && window_sd(&detector.far) < 2); /* it was 64 */
+    assert_int_equal(detector.near.count, 288 * 3);
+    assert_int_equal(detector.far.count, 288 * 3 - 11);
+    assert_true(detector_take(&detector, 288 * 3 * 300, day(288 * 3)).score < 4);
+}
+
 static void noise_has_no_day(void **unused)
 {
     (void)unused;
@@ -376,6 +396,20 @@ static void noise_has_no_day(void **unused)
 }
 
 /* ---- what is known of a metric ----------------------------------------------------------- */
+
+static void a_worker_that_stands_still_for_two_seconds_is_noticed(void **unused)
+{
+    (void)unused;
+    unsigned raised = 0;
+    begin(&detector_lab, floors_of("heartbeat_age_max_ms"));
+    for (int i = 0; i < 120; i++)
+        assert_false(take(5 + i % 95).raised);
+    /* Recorded: it was stopped just before a sample and replaced just before the third. */
+    const double seen[] = {118.5, 1121.6, 27.8, 22.7, 98.5, 99, 90.6};
+    for (unsigned i = 0; i < sizeof seen / sizeof *seen; i++)
+        raised += take(seen[i]).raised && i <= 4;
+    assert_int_equal(raised, 1);
+}
 
 static void steps_follow_the_unit(void **unused)
 {
@@ -451,7 +485,9 @@ int main(void)
         cmocka_unit_test_setup(noise_alone_is_no_alarm, setup),
         cmocka_unit_test_setup(a_gap_is_no_zero, setup),
         cmocka_unit_test_setup(a_day_is_known_after_three, setup),
+        cmocka_unit_test_setup(the_windows_are_made_anew_when_a_day_is_known, setup),
         cmocka_unit_test_setup(noise_has_no_day, setup),
+        cmocka_unit_test(a_worker_that_stands_still_for_two_seconds_is_noticed),
         cmocka_unit_test(steps_follow_the_unit),
         cmocka_unit_test(alarms_are_held_against_truths),
         cmocka_unit_test(nothing_to_find_is_found),

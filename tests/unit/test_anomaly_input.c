@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "common/exit_codes.h"
+#include "common/series.h"
+#include "tools/anomaly/floors.h"
 #include "tools/anomaly/moment.h"
 #include "tools/anomaly/read_csv.h"
 #include "tools/anomaly/read_db.h"
@@ -109,7 +111,7 @@ static void csv_that_is_none_is_named(void **unused)
     refuses("time,a\n1,2\n2,nan\n", EXIT_CONFIGURATION, "is no number");
     refuses("time,a\n1,2\n2,1.5.2\n", EXIT_CONFIGURATION, "is no number");
     refuses("time,a\n1,2\ntomorrow,3\n", EXIT_CONFIGURATION, "line 3: \"tomorrow\" is no time");
-    refuses("time,a\n5,2\n4,3\n", EXIT_CONFIGURATION, "not after the line before");
+    refuses("time,a\n5000,2\n1399,3\n", EXIT_CONFIGURATION, "long before the line before");
     refuses("time,a,b\n1,2\n", EXIT_CONFIGURATION, "2 cells, but the header has 3");
     refuses("time,a\n1,2,3\n", EXIT_CONFIGURATION, "3 cells, but the header has 2");
     refuses("time,a,b\n1,2,3\n2,4", EXIT_TEMPORARY, "cut short");
@@ -125,6 +127,14 @@ static void a_last_line_without_an_end_is_left_out(void **unused)
     assert_int_equal(read_text("time,a\n1,2\n2,12", CSV_AS_IT_IS), 0);
     assert_int_equal(table.rows, 2);
     assert_int_equal(read_text("time,a\n5,2\n4,12\n", CSV_AS_IT_IS), 0);
+}
+
+static void summer_ends(void **unused)
+{
+    (void)unused;
+    assert_int_equal(read_text("time,a\n5000,1\n1400,2\n1700,3\n", CSV_ORDERED), 0);
+    assert_int_equal(table.rows, 3);
+    assert_int_equal(table.set_back, 1);
 }
 
 static void many_rows_are_kept(void **unused)
@@ -279,6 +289,28 @@ static void a_counter_that_went_back_began_at_nought(void **unused)
         scrape_free(&scrapes[i]);
 }
 
+static void names_are_the_historys(void **unused)
+{
+    (void)unused;
+    struct scrape scrape;
+    scrape_text(&scrape,
+                "# TYPE http_requests_total counter\n# TYPE worker_generation gauge\n"
+                "worker_generation{slot=\"0\"} 1\n",
+                1);
+    assert_int_equal(scrape_columns(&scrape, &table), 0);
+    scrape_free(&scrape);
+    assert_true(table.columns > 60);
+    for (unsigned i = 0; i < table.columns; i++)
+        if (series_find(table.names[i], strlen(table.names[i])) == SERIES_NUMBER &&
+            strcmp(table.names[i], "worker_generation") != 0)
+            fail_msg("%s is no series of the history", table.names[i]);
+    for (unsigned i = 0; i < SERIES_NUMBER; i++)
+        if (floors_of(series[i].name).least_step <= 0)
+            fail_msg("%s has no least step", series[i].name);
+    for (const char *const *name = floors_default_metrics; *name; name++)
+        assert_true(series_find(*name, strlen(*name)) != SERIES_NUMBER);
+}
+
 static void text_that_is_none_is_named(void **unused)
 {
     (void)unused;
@@ -353,6 +385,7 @@ int main(void)
         cmocka_unit_test_teardown(csv_is_rows_and_gaps, clear),
         cmocka_unit_test_teardown(csv_that_is_none_is_named, clear),
         cmocka_unit_test_teardown(a_last_line_without_an_end_is_left_out, clear),
+        cmocka_unit_test_teardown(summer_ends, clear),
         cmocka_unit_test_teardown(many_rows_are_kept, clear),
         cmocka_unit_test_teardown(a_column_a_series, clear),
         cmocka_unit_test_teardown(a_row_a_number, clear),
@@ -360,6 +393,7 @@ int main(void)
         cmocka_unit_test(labels_are_matched),
         cmocka_unit_test(quantiles_lie_in_their_bucket),
         cmocka_unit_test_teardown(a_counter_that_went_back_began_at_nought, clear),
+        cmocka_unit_test_teardown(names_are_the_historys, clear),
         cmocka_unit_test(text_that_is_none_is_named),
         cmocka_unit_test(truths_are_read),
         cmocka_unit_test(truths_that_are_none_are_named),

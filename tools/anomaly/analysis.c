@@ -70,7 +70,8 @@ int analysis_take(struct analysis *analysis, size_t row)
             continue;
         }
         own->points += 1;
-        struct detector_result result = detector_take(own->detector, time_s, value);
+        own->last_s = time_s > own->last_s ? time_s : own->last_s;
+        struct detector_result result = detector_take(own->detector, own->last_s, value);
         follow(analysis, own, time_s, &result);
         if (!result.raised)
             continue;

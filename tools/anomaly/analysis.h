@@ -25,7 +25,8 @@ struct alarm {
 struct watched {
     unsigned column;
     size_t points, gaps;
-    size_t alarm; /* the last one of this metric */
+    int64_t last_s; /* the latest time there was: a clock may be set back */
+    size_t alarm;   /* the last one of this metric */
     struct detector *detector;
 };
 

@@ -16,7 +16,7 @@ static const struct floor floors[] = {
     {"deaths_per_s", {0.2, ONCE}, "one in five seconds"},
     {"restarts_per_s", {0.2, ONCE}, "one in five seconds"},
     {"lost_per_s", {0.4, ONCE}, "two in five seconds"},
-    {"heartbeat_age_max_ms", {300, ONCE}, "over five seconds; a live worker beats every 100 ms"},
+    {"heartbeat_age_max_ms", {150, ONCE}, "750 ms in five seconds"},
     {"*errors_per_s", {2, ONCE}, "ten in five seconds"},
     {"status_5*_per_s", {2, ONCE}, "ten in five seconds"},
     {"*requests_per_s", {5, false}, "five a second"},
@@ -80,6 +80,6 @@ struct detector_metric floors_of(const char *metric)
 void floors_print(FILE *out)
 {
     for (size_t i = 0; i < FLOORS; i++)
-        fprintf(out, "  %-22s %9g  %s%s\n", floors[i].pattern, floors[i].metric.least_step,
+        fprintf(out, "  %-22s %9.8g  %s%s\n", floors[i].pattern, floors[i].metric.least_step,
                 floors[i].means, floors[i].metric.once ? " (once is enough)" : "");
 }

@@ -171,6 +171,9 @@ static int read_source(struct session *session)
         result = read_csv_file(source, CSV_ORDERED, &session->table, &session->problem);
     if (session->table.cut_short && result == 0)
         warnx("%s: the last line has no line end and was left out", source);
+    if (session->table.set_back > 0 && result == 0)
+        warnx("%s: %zu rows are not after the row before: a clock set back?", source,
+              session->table.set_back);
     session->step_s = table_step_s(&session->table);
     if (result == 0)
         result = choose_metrics(session);

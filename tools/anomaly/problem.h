@@ -4,7 +4,7 @@
 #define BULKHEAD_ANOMALY_PROBLEM_H
 
 struct problem {
-    int exit_code; /* EXIT_CONFIGURATION or EXIT_TEMPORARY; 0: none */
+    int exit_code;   /* EXIT_CONFIGURATION or EXIT_TEMPORARY; 0: none */
     char text[4096]; /* the names of a hundred metrics */
 };
 

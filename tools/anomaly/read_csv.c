@@ -10,6 +10,8 @@
 #include "common/exit_codes.h"
 #include "tools/anomaly/moment.h"
 
+#define SET_BACK_S 3600
+
 struct reader {
     const char *name;
     enum csv_order order;
@@ -83,6 +85,21 @@ static int short_line(struct reader *reader, unsigned cells)
                        reader->name, reader->line, cells, reader->table->columns + 1);
 }
 
+/* Local time has an hour twice when summer ends; anything more is a file that is not sorted. */
+static int check_order(struct reader *reader, const char *cell, int64_t time_s)
+{
+    struct table *table = reader->table;
+    if (reader->order == CSV_AS_IT_IS || table->rows == 0 ||
+        time_s > table->time_s[table->rows - 1])
+        return 0;
+    table->set_back += 1;
+    if (time_s >= table->time_s[table->rows - 1] - SET_BACK_S)
+        return 0;
+    return problem_set(reader->problem, EXIT_CONFIGURATION,
+                       "%s, line %lu: the time %s is long before the line before: sort the file",
+                       reader->name, reader->line, cell);
+}
+
 static int read_row(struct reader *reader, char *line)
 {
     struct table *table = reader->table;
@@ -95,10 +112,8 @@ static int read_row(struct reader *reader, char *line)
                                  "2026-01-31T23:59:59Z, 2026-01-31 23:59:59 or seconds since 1970",
                                  reader->name, reader->line, cell)
                    : short_line(reader, 1);
-    if (reader->order == CSV_ORDERED && table->rows > 0 && time_s <= table->time_s[table->rows - 1])
-        return problem_set(reader->problem, EXIT_CONFIGURATION,
-                           "%s, line %lu: the time %s is not after the line before: sort the file",
-                           reader->name, reader->line, cell);
+    if (check_order(reader, cell, time_s) < 0)
+        return -1;
     if (!reader->ended && reader->order == CSV_ORDERED) {
         table->cut_short = true; /* 12 may be the beginning of 123 */
         unsigned cells = 1;

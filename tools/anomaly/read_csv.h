@@ -12,7 +12,7 @@
 #include "tools/anomaly/table.h"
 
 enum csv_order {
-    CSV_ORDERED,  /* a time that goes back is an error */
+    CSV_ORDERED,  /* a time that goes back more than an hour is an error */
     CSV_AS_IT_IS, /* clocks set back are the data's own: keep the rows as they come */
 };
 

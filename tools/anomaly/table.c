@@ -88,5 +88,6 @@ double table_step_s(const struct table *table)
     if (count == 0)
         return 0;
     qsort(steps, count, sizeof *steps, compare);
-    return (double)steps[count / 2];
+    int64_t middle_s = steps[count / 2];
+    return (double)middle_s;
 }

@@ -20,6 +20,7 @@ struct table {
     size_t rows, capacity;
     int64_t *time_s; /* of each row */
     double *cells;   /* rows × columns */
+    size_t set_back; /* rows whose time is not after the one before */
     bool cut_short;  /* the last line had no line end and was left out */
 };
 

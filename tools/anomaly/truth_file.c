@@ -25,9 +25,10 @@ static int read_time(const json_t *value, double *time_s)
 static int copy_name(char out[EVALUATE_NAME_MAX], const json_t *value)
 {
     const char *text = json_string_value(value);
-    if (!text || *text == '\0' || strlen(text) >= EVALUATE_NAME_MAX)
+    size_t length = text ? strlen(text) : 0;
+    if (length == 0 || length >= EVALUATE_NAME_MAX)
         return -1;
-    strcpy(out, text);
+    memcpy(out, text, length + 1);
     return 0;
 }
 

@@ -76,7 +76,7 @@ class Page:
     def text(self, selector):
         """What a person reads there now, "" when there is no such thing."""
         return self.script("const n = document.querySelector(arguments[0]);"
-                           "return n ? n.innerText : ''", selector)
+                           "return n && n.checkVisibility() ? n.innerText : ''", selector)
 
     def shows(self, selector, *words, within_s=3):
         """Wait until the visible text there has all these words; the seconds it took."""

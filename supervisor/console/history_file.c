@@ -48,6 +48,7 @@ static bool fail(struct history_file *file, const char *what)
              file->db ? sqlite3_errmsg(file->db) : "out of memory");
     if (file->db && !sqlite3_get_autocommit(file->db))
         sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
+    file->damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
     if (code != SQLITE_BUSY && code != SQLITE_LOCKED && code != SQLITE_FULL)
         history_file_close(file);
     return false;
@@ -70,6 +71,12 @@ static bool ask(struct history_file *file, const char *sql, int64_t *number)
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
+
+/* For this connection. Not at its opening: it reads the file, which may be locked. */
+static bool tune(struct history_file *file)
+{
+    return run(file, "PRAGMA synchronous=OFF;PRAGMA cache_size=-512");
+}
 
 static bool create(struct history_file *file)
 {
@@ -146,8 +153,6 @@ static bool connect_to(struct history_file *file)
     if (sqlite3_open_v2(file->path, &file->db, flags, NULL) != SQLITE_OK)
         return false;
     sqlite3_busy_timeout(file->db, BUSY_MS);
-    if (!run(file, "PRAGMA synchronous=OFF;PRAGMA cache_size=-512"))
-        return false;
     if (stat(file->path, &status) < 0) {
         status.st_dev = 0;
         status.st_ino = 0;
@@ -162,7 +167,7 @@ static bool open_anew(struct history_file *file, const char *why)
 {
     if (!set_aside(file, why))
         return false;
-    if (!connect_to(file) || !create(file) || !prepare(file))
+    if (!connect_to(file) || !tune(file) || !create(file) || !prepare(file))
         return fail(file, "it cannot be made");
     return true;
 }
@@ -171,6 +176,10 @@ bool history_file_open(struct history_file *file, bool *fresh)
 {
     const char *why = "";
     *fresh = true;
+    if (file->damaged) {
+        file->damaged = false;
+        return open_anew(file, "it is damaged");
+    }
     if (!connect_to(file))
         return open_anew(file, file->db ? sqlite3_errmsg(file->db) : "out of memory");
     if (sqlite3_db_readonly(file->db, "main") == 1)
@@ -183,7 +192,7 @@ bool history_file_open(struct history_file *file, bool *fresh)
     case FOUND_OTHER:
         return open_anew(file, why);
     case FOUND_NOTHING:
-        if (!create(file)) {
+        if (!tune(file) || !create(file)) {
             fail(file, "it cannot be made");
             history_file_close(file);
             return false;
@@ -193,8 +202,11 @@ bool history_file_open(struct history_file *file, bool *fresh)
         *fresh = false;
         break;
     }
-    if (!prepare(file))
-        return open_anew(file, sqlite3_errmsg(file->db));
+    if (!tune(file) || !prepare(file)) {
+        fail(file, "it cannot be used");
+        history_file_close(file);
+        return false;
+    }
     return true;
 }
 

@@ -34,6 +34,7 @@ struct history_file {
     dev_t device;
     ino_t inode; /* of the file that is open */
     sqlite3_stmt *insert;
+    bool damaged;    /* so it was found: the next opening sets it aside */
     char error[160]; /* of the last call that failed: cause, for people */
     char note[160];  /* what was set aside and why; "" nothing. The caller empties it. */
 };

@@ -9,12 +9,12 @@
 
 #include "common/clock.h"
 #include "supervisor/console/history.h"
+#include "supervisor/console/history_access.h"
 #include "supervisor/console/history_file.h"
-#include "supervisor/console/history_memory.h"
 
-#define WRITE_EVERY_MS 5000
-#define BEGIN_MS       100 /* until the first look */
-#define BATCH_ROWS     600 /* a transaction: some 20 ms */
+#define WRITE_EVERY_MS 2000 /* a kill costs this much of the past */
+#define BEGIN_MS       100  /* until the first look */
+#define BATCH_ROWS     600  /* a transaction: some 20 ms */
 
 /* The two kinds of rows, and the time of the last one that is in the file. */
 static struct kind {

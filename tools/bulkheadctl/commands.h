@@ -27,6 +27,8 @@ struct invocation {
     const char *operand; /* of a command whose argument is optional; NULL when not given */
     const char *file; /* of backup and restore */
     bool force;       /* backup: replace FILE */
+    bool csv;         /* history; the texts are the console's to judge, NULL when not given */
+    const char *from, *to, *step, *series;
 };
 
 int command_status(const struct invocation *invocation);
@@ -37,6 +39,7 @@ int command_replace(const struct invocation *invocation); /* restart, drain, rel
 int command_stop(const struct invocation *invocation);
 int command_faults(const struct invocation *invocation);
 void faults_print_help(void);
+int command_history(const struct invocation *invocation);
 int command_deaths(const struct invocation *invocation);
 int command_backup(const struct invocation *invocation);
 int command_restore(const struct invocation *invocation);

@@ -48,6 +48,8 @@ static const struct command {
      "bulkheadctl faults set crash target=worker:1", .words = true, .run = command_faults},
     {"deaths", "[N|NAME]", "Who died and why, newest first; with a number or name: one report.",
      "bulkheadctl deaths 1", .run = command_deaths},
+    {"history", NULL, "The last minutes in numbers; --from -3600, --step 1, --series a,b, --csv.",
+     "bulkheadctl history --csv --step 1 --series requests_per_s,p95_ms", .run = command_history},
     {"backup", "FILE", "A checked copy of the running database; - is stdout.",
      "bulkheadctl backup /mnt/app.db", .run = command_backup},
     {"restore", "FILE", "Put a backup in the place of a stopped server's database.",
@@ -74,6 +76,10 @@ static void print_options(void)
            "  --follow       events: go on printing them as they happen\n"
            "  --since ID     events: only those after this one\n"
            "  --force        backup: replace FILE when it exists\n"
+           "  --csv          history: all series as CSV instead of a table of a few\n"
+           "  --from T       history: from T, seconds since 1970, or -T before now; --to T\n"
+           "  --step S       history: 1 (the last hour) or 10 (the last day)\n"
+           "  --series A,B   history: these series; `metrics --describe` names all\n"
            "  --describe     metrics: a table of their names and meanings; needs no server\n"
            "  -h, --help     this; after a command, its own\n"
            "  -V, --version\n"
@@ -153,7 +159,12 @@ enum {
     OPTION_FOLLOW,
     OPTION_SINCE,
     OPTION_DESCRIBE,
-    OPTION_FORCE
+    OPTION_FORCE,
+    OPTION_CSV,
+    OPTION_FROM,
+    OPTION_TO,
+    OPTION_STEP,
+    OPTION_SERIES
 };
 
 static const struct option options[] = {
@@ -164,6 +175,11 @@ static const struct option options[] = {
     {"since", required_argument, NULL, OPTION_SINCE},
     {"describe", no_argument, NULL, OPTION_DESCRIBE},
     {"force", no_argument, NULL, OPTION_FORCE},
+    {"csv", no_argument, NULL, OPTION_CSV},
+    {"from", required_argument, NULL, OPTION_FROM},
+    {"to", required_argument, NULL, OPTION_TO},
+    {"step", required_argument, NULL, OPTION_STEP},
+    {"series", required_argument, NULL, OPTION_SERIES},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {0},
@@ -171,17 +187,37 @@ static const struct option options[] = {
 
 enum next { GO_ON, SHOW_HELP, SHOW_VERSION, BAD_USAGE }; /* the greatest wins */
 
+/* Where an option leaves its text for the command to look at; NULL for one that is no text. */
+static const char **place_of_text(struct invocation *invocation, int option)
+{
+    switch (option) {
+    case 'd':
+        return &invocation->data_dir;
+    case 's':
+        return &invocation->socket;
+    case OPTION_FROM:
+        return &invocation->from;
+    case OPTION_TO:
+        return &invocation->to;
+    case OPTION_STEP:
+        return &invocation->step;
+    case OPTION_SERIES:
+        return &invocation->series;
+    default:
+        return NULL;
+    }
+}
+
 /* Take one option. */
 static enum next take_option(struct invocation *invocation, int option)
 {
     uint64_t number = 0;
+    const char **place = place_of_text(invocation, option);
+    if (place) {
+        *place = optarg;
+        return GO_ON;
+    }
     switch (option) {
-    case 'd':
-        invocation->data_dir = optarg;
-        return GO_ON;
-    case 's':
-        invocation->socket = optarg;
-        return GO_ON;
     case OPTION_JSON:
         invocation->json = true;
         return GO_ON;
@@ -196,6 +232,9 @@ static enum next take_option(struct invocation *invocation, int option)
         return GO_ON;
     case OPTION_FORCE:
         invocation->force = true;
+        return GO_ON;
+    case OPTION_CSV:
+        invocation->csv = true;
         return GO_ON;
     case OPTION_TIMEOUT:
         if (!parse_number(optarg, 86400, &number)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the writer of metrics.db asks of history.c, and nobody else does. */
-#ifndef BULKHEAD_CONSOLE_HISTORY_MEMORY_H
-#define BULKHEAD_CONSOLE_HISTORY_MEMORY_H
+#ifndef BULKHEAD_CONSOLE_HISTORY_ACCESS_H
+#define BULKHEAD_CONSOLE_HISTORY_ACCESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

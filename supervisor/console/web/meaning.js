@@ -122,8 +122,11 @@ function faultLabel(text) {
 
 /* "the database is full: …", "the database was moved …": "database full" */
 function databaseLabel(text) {
-  const state = /database (?:is|was) (\w+)/.exec(text);
-  return `database ${state ? words(state[1]) : 'not usable'}`;
+  return `database ${words(databaseState(text) || 'not usable')}`;
+}
+
+function databaseState(text) {
+  return /database (?:is|was) (\w+)/.exec(text)?.[1];
 }
 
 /** When components were down: id -> intervals {fromMs, toMs}; ids as in /api/components. */
@@ -148,11 +151,19 @@ export function downIntervals(events, nowMs) {
     else if (event.event === 'worker_ready')
       end(`worker:${event.slot}`, event.atMs);
     else if (event.event === 'db_unavailable')
-      begin('database', event.atMs);
+      parts(event).forEach((id) => begin(id, event.atMs));
     else if (event.event === 'db_recovered')
-      end('database', event.atMs);
+      ['database', 'db_read', 'db_write'].forEach((id) => end(id, event.atMs));
   }
   return down;
+}
+
+/* What a verdict on the database takes away: nothing but time, the writes, or all. */
+function parts(event) {
+  const state = databaseState(event.text);
+  if (state === 'slow')
+    return [];
+  return ['full', 'locked', 'read_only'].includes(state) ? ['db_write'] : ['database', 'db_read', 'db_write'];
 }
 
 /* ---- stocks ---- */

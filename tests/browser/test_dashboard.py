@@ -306,6 +306,8 @@ def test_says_when_the_console_does_not_answer(page):
     assert page.server.stop() == 0
     page.shows("#banner", "does not answer since", "Trying again", within_s=6)
     page.shows("#link-state", "no answer")
+    page.shows("#pill", "unknown")
+    page.shows("#hero", "not known")
     page.server.start()
     bed.wait_for("the page to recover by itself",
                  lambda: not page.find("#banner").is_displayed(), 12 * bed.NOISE, 0.1)

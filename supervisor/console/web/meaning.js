@@ -5,7 +5,7 @@
  */
 'use strict';
 
-import { bytes, duration, number, percent, plural, words } from './format.js';
+import { bytes, clock, duration, number, percent, plural, words } from './format.js';
 
 /* ---- levels of the heat map ---- */
 
@@ -212,9 +212,13 @@ const REASONS = {
   errors: 'requests fail without a named cause',
 };
 
-/** The state of the service in one sentence: {tone, word, sentence, detail}. */
-export function verdict(state) {
+/** The state of the service in one sentence: {tone, word, sentence, detail}. While the console does
+ *  not answer (lostSince is when that began) nobody knows. */
+export function verdict(state, lostSince) {
   const health = state.health, fleet = state.fleet;
+  if (lostSince)
+    return { tone: 'idle', word: 'unknown', sentence: 'How it is now is not known.',
+      detail: `When the console last answered, before ${clock(lostSince)}, it was ${words(health.status)}.` };
   const tone = { healthy: 'good', degraded: 'warn', failing: 'bad' }[health.status] || 'idle';
   const serving = `${fleet.ready + fleet.degraded} of ${plural(fleet.configured, 'worker')} serving`;
   const why = health.reason ? REASONS[health.reason] || words(health.reason) : null;
@@ -339,7 +343,7 @@ function stockProblems(state) {
 
 /** How stocks are called, and what they are. */
 export const STOCK_NAMES = {
-  listen_queue: { title: 'Listen queue', text: 'connections the kernel holds until a worker takes them' },
+  listen_queue: { title: 'Listen queue', text: 'connections no worker has taken yet' },
   door: { title: 'Door', text: 'connections without a request thread' },
   auth: { title: 'Compartment: logins', text: 'logins that hash or wait for it' },
   read: { title: 'Compartment: reads', text: 'reads that run or wait for a permit' },

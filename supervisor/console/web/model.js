@@ -25,6 +25,7 @@ export function createModel() {
     stocks: new Map(), // name -> samples {atMs, level, in, out}, oldest first
     absentUntil: new Map(), // path -> when to ask again
     clockOffsetMs: 0,
+    lostSince: null, // when the console stopped to answer
     run: null, // started_at of the supervisor the events are of
   };
 }

@@ -113,7 +113,7 @@ function place(events, lanes, scale) {
     const lane = byLane(event);
     const x = Math.max(scale(event.atMs), next.get(lane) ?? -Infinity);
     next.set(lane, x + MARK * 2 + 3);
-    spots.set(event.id, { x, y: lanes.indexOf(lane) * LANE + LANE / 2, lane });
+    spots.set(event.id, { x, y: lanes.indexOf(lane) * LANE + LANE / 2, lane, tone: eventTone(event) });
   }
   return spots;
 }
@@ -186,7 +186,9 @@ function arrowNodes(event, spots, chain) {
   const path = from.lane === to.lane ?
     `M${from.x} ${from.y - MARK} Q${(from.x + to.x) / 2} ${from.y - MARK - 14} ${to.x} ${to.y - MARK - 2}` :
     `M${from.x} ${from.y + side * MARK} L${to.x} ${endY}`;
-  return [svg('path', { class: `arrow${chain.has(event.id) && chain.has(event.cause_id) ? ' lit' : ''}`, d: path,
+  /* That a process was started long ago explains little of what befell it. */
+  const weak = from.tone === 'info' && to.x - from.x > 60 ? ' weak' : '';
+  return [svg('path', { class: `arrow${weak}${chain.has(event.id) && chain.has(event.cause_id) ? ' lit' : ''}`, d: path,
     'data-from': event.cause_id, 'data-to': event.id, 'marker-end': 'url(#head)' })];
 }
 

@@ -113,7 +113,9 @@ class Page:
 
 @pytest.fixture(scope="module")
 def page():
-    server = bed.Server(workers=3, config={"faults.enabled": "yes", "log.requests": "errors"})
+    # Texts that hold the directory's name would be seen as markup if they were taken for any.
+    data = tempfile.mkdtemp(prefix="bulkhead-<b>-")
+    server = bed.Server(workers=3, data=data, config={"faults.enabled": "yes", "log.requests": "errors"})
     browser = load = None
     try:
         server.start()
@@ -127,5 +129,7 @@ def page():
         if load:
             load.process.kill()
             load.process.communicate()
-        assert not server.end()
+        left = server.end()
+        shutil.rmtree(data, ignore_errors=True)
+        assert not left
         assert not server.reports, server.reports

@@ -203,7 +203,8 @@ def test_outage_is_seen(page):
     page.go("heatmap")
     page.shows("[data-component=database]", "down", within_s=WITHIN_S)
     page.go("timeline")
-    page.shows(".event-list", "db unavailable", "the database is moved", within_s=WITHIN_S)
+    page.shows(".event-list", "db unavailable", "the database is moved", "bulkhead-<b>-",
+               within_s=WITHIN_S)
     took = time.monotonic() - moved
     assert took < WITHIN_S * bed.NOISE, f"tiles, heat map and timeline took {took:.1f} s"
     page.go("overview")
@@ -241,6 +242,15 @@ def test_readable(page, width, theme):
     page.size(1280)
     assert not low, f"contrast under 4.5: {low}"
     assert not wide, f"scrolls sideways: {wide}"
+
+
+def test_data_is_never_markup(page):
+    """The directory is called bulkhead-<b>-… and stands in the footer, in evidence and events."""
+    assert "bulkhead-<b>-" in page.text("#footer")
+    for view in ("overview", "timeline"):
+        page.go(view)
+        assert "bulkhead-<b>-" in page.text(f"#{view}"), view
+    assert page.script("return document.querySelectorAll('b').length") == 0
 
 
 def test_roles(page):

@@ -141,7 +141,7 @@ bool history_start(struct child *child)
         return false;
     }
     errno = pthread_create(&thread, NULL, look_every_second, NULL);
-    return errno == 0 && history_writer_start(child);
+    return errno == 0 && pthread_detach(thread) == 0 && history_writer_start(child);
 }
 
 void history_stop(unsigned limit_ms)

@@ -127,21 +127,19 @@ static enum found inspect(struct history_file *file, const char **why)
                                                                                   : FOUND_OTHER;
 }
 
-/* Make room for a new file: rename, never delete. Its journal is of no use to the new one, and
- * would be played into it. */
+/* Make room for a new file: rename, never delete. A journal that is left beside it is deleted by
+ * SQLite, which finds it beside a file without a page. */
 static bool set_aside(struct history_file *file, const char *why)
 {
-    char aside[PATH_MAX + 16], journal[PATH_MAX + 16], cause[100];
+    char aside[PATH_MAX + 16], cause[100];
     snprintf(cause, sizeof cause, "%s", why); /* closing ends the text */
     history_file_close(file);
     snprintf(aside, sizeof aside, "%s.aside", file->path);
-    snprintf(journal, sizeof journal, "%s-journal", file->path);
     if (rename(file->path, aside) < 0 && errno != ENOENT) {
         snprintf(file->error, sizeof file->error, "%s, and it cannot be renamed: %s", cause,
                  strerror(errno));
         return false;
     }
-    unlink(journal);
     snprintf(file->note, sizeof file->note, "renamed to %s.aside: %s", HISTORY_FILE_NAME, cause);
     return true;
 }

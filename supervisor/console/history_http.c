@@ -27,10 +27,10 @@ static void put_text(struct reply_stream *stream, const char *text)
     reply_stream_put(stream, text, strlen(text));
 }
 
-static void put_time(struct reply_stream *stream, const char *format, int64_t time)
+static void put_time(struct reply_stream *stream, int64_t time)
 {
-    char text[64];
-    snprintf(text, sizeof text, format, time);
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, time);
     put_text(stream, text);
 }
 
@@ -105,7 +105,8 @@ int serve_history(struct reply *reply, const struct mg_request_info *request)
         if (!history_row(query.step, t, values))
             continue;
         put_text(&stream, comma);
-        put_time(&stream, "[%" PRId64, t);
+        put_text(&stream, "[");
+        put_time(&stream, t);
         for (unsigned i = 0; i < query.series_count; i++) {
             put_text(&stream, ",");
             put_value(&stream, values[query.series[i]], "null");
@@ -208,7 +209,9 @@ int serve_components(struct reply *reply, const struct mg_request_info *request)
         if (!history_components(t, cells))
             continue;
         put_text(&stream, comma);
-        put_time(&stream, "{\"t\":%" PRId64 ",\"cells\":[", t);
+        put_text(&stream, "{\"t\":");
+        put_time(&stream, t);
+        put_text(&stream, ",\"cells\":[");
         for (unsigned i = 0; i < COMPONENT_WORKER + workers; i++) {
             put_text(&stream, i ? "," : "");
             put_cell(&stream, cells[i]);

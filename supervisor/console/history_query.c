@@ -72,10 +72,8 @@ static int parse_time(const char *name, const char *text, int64_t now, int64_t *
 
 static int parse_step(const char *text, unsigned *step, char error[QUERY_ERROR_SIZE])
 {
-    if (strcmp(text, "1") != 0 && strcmp(text, "10") != 0)
-        return refuse(error, "step", "1 or 10 (seconds)");
-    *step = text[1] ? 10 : 1;
-    return 0;
+    *step = strcmp(text, "1") == 0 ? 1 : strcmp(text, "10") == 0 ? HISTORY_COARSE_STEP_S : 0;
+    return *step ? 0 : refuse(error, "step", "1 or 10 (seconds)");
 }
 
 static int parse_series(const char *text, struct history_query *parsed,
@@ -120,7 +118,7 @@ static int parse_one(unsigned bit, const char *value, int64_t now, struct histor
 static int take_pair(const char *pair, size_t length, int64_t now, unsigned *allowed,
                      struct history_query *parsed, char error[QUERY_ERROR_SIZE])
 {
-    char value[VALUE_SIZE], name[32];
+    char value[VALUE_SIZE] = "", name[32];
     size_t name_length = 0;
     while (name_length < length && pair[name_length] != '=')
         name_length++;

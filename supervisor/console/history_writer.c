@@ -181,8 +181,9 @@ bool history_writer_start(struct child *child)
     pthread_t thread;
     writer.child = child;
     history_file_init(&writer.file, child->region->header.data_dir);
+    /* Nobody joins it: it may hang with the disk, and the console ends nevertheless. */
     errno = pthread_create(&thread, NULL, write_now_and_then, NULL);
-    return errno == 0;
+    return errno == 0 && pthread_detach(thread) == 0;
 }
 
 void history_writer_wait(unsigned limit_ms)

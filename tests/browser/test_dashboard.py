@@ -21,6 +21,52 @@ CONTRAST = open(os.path.join(os.path.dirname(__file__), "contrast.js")).read()
 
 # ---- before anything is broken ----
 
+def meaning(page, expression):
+    """An expression of the functions of meaning.js and format.js, evaluated in the page."""
+    return page.driver.execute_async_script(f"""
+      Promise.all([import('/meaning.js'), import('/format.js')])
+        .then(([m, f]) => arguments[0]({expression})).catch((error) => arguments[0](String(error)));""")
+
+
+@pytest.mark.parametrize("cell, level", (
+    ("null", -1), ("[0, null, null]", -1), ("[10, 0, 99]", 0), ("[10, 0.099, 0]", 0),
+    ("[10, 0.1, 0]", 1), ("[10, 0, 100]", 1), ("[10, 0.3, 5]", 2), ("[10, 0, 500]", 2),
+    ("[10, 0.49, 1999]", 2), ("[10, 0.5, 5]", 3), ("[10, 0, 2000]", 3), ("[0, 1, null]", 3)))
+def test_levels(page, cell, level):
+    """10, 30 and 50 % errors, 100, 500 and 2000 ms; the worse of both counts."""
+    assert meaning(page, f"m.cellLevel({cell})") == level
+
+
+def test_flows(page):
+    """in - out is the change of the level, whichever of them is counted."""
+    counted_out = "[{atMs: 0, level: 2, out: 100}, {atMs: 2000, level: 12, out: 120}]"
+    assert meaning(page, f"m.flows({counted_out})") == {"in": 15, "out": 10, "net": 5}
+    counted_in = "[{atMs: 0, level: 12, in: 100}, {atMs: 2000, level: 2, in: 120}]"
+    assert meaning(page, f"m.flows({counted_in})") == {"in": 10, "out": 15, "net": -5}
+    assert meaning(page, "m.flows([{atMs: 0, level: 2, out: 1}])")["net"] is None
+    assert meaning(page, "m.secondsToFull({level: 40, limit: 60}, 5)") == 4
+    assert meaning(page, "m.secondsToFull({level: 40, limit: 60}, -5)") is None
+
+
+def test_what_a_verdict_takes_away(page):
+    def down(state):
+        events = (f"[{{event: 'db_unavailable', atMs: 5, text: 'the database is {state}: x'}},"
+                  "{event: 'db_recovered', atMs: 9, text: 'up again'}]")
+        return meaning(page, f"[...m.downIntervals({events}, 20)]")
+    assert down("slow") == []
+    assert down("full") == [["db_write", [{"fromMs": 5, "toMs": 9}]]]
+    assert {id for id, _ in down("moved")} == {"database", "db_read", "db_write"}
+
+
+def test_numbers_are_read_easily(page):
+    for expression, text in (("f.duration(59)", "59 s"), ("f.duration(184)", "3 min 4 s"),
+                             ("f.duration(7200)", "2 h"), ("f.ms(0.44)", "0.4 ms"),
+                             ("f.ms(1234)", "1.2 s"), ("f.ms(null)", "–"),
+                             ("f.bytes(1536)", "1.5 KiB"), ("f.number(12345.6)", "12,346"),
+                             ("f.percent(0.005)", "0.5 %")):
+        assert meaning(page, expression) == text, expression
+
+
 def test_page_and_what_else_is_there(page):
     server = page.server
     answer = server.console("/")
@@ -157,7 +203,8 @@ def test_outage_is_seen(page):
     page.go("heatmap")
     page.shows("[data-component=database]", "down", within_s=WITHIN_S)
     page.go("timeline")
-    page.shows(".event-list", "db unavailable", "the database is moved", within_s=WITHIN_S)
+    page.shows(".event-list", "db unavailable", "the database is moved", "bulkhead-<b>-",
+               within_s=WITHIN_S)
     took = time.monotonic() - moved
     assert took < WITHIN_S * bed.NOISE, f"tiles, heat map and timeline took {took:.1f} s"
     page.go("overview")
@@ -195,6 +242,15 @@ def test_readable(page, width, theme):
     page.size(1280)
     assert not low, f"contrast under 4.5: {low}"
     assert not wide, f"scrolls sideways: {wide}"
+
+
+def test_data_is_never_markup(page):
+    """The directory is called bulkhead-<b>-… and stands in the footer, in evidence and events."""
+    assert "bulkhead-<b>-" in page.text("#footer")
+    for view in ("overview", "timeline"):
+        page.go(view)
+        assert "bulkhead-<b>-" in page.text(f"#{view}"), view
+    assert page.script("return document.querySelectorAll('b').length") == 0
 
 
 def test_roles(page):
@@ -260,6 +316,8 @@ def test_says_when_the_console_does_not_answer(page):
     assert page.server.stop() == 0
     page.shows("#banner", "does not answer since", "Trying again", within_s=6)
     page.shows("#link-state", "no answer")
+    page.shows("#pill", "unknown")
+    page.shows("#hero", "not known")
     page.server.start()
     bed.wait_for("the page to recover by itself",
                  lambda: not page.find("#banner").is_displayed(), 12 * bed.NOISE, 0.1)

@@ -68,7 +68,9 @@ function updateViews() {
 /* ---- the line at the top ---- */
 
 function updateTop() {
-  const { tone, word } = verdict(model.state);
+  if (!model.state)
+    return;
+  const { tone, word } = verdict(model.state, model.lostSince);
   const count = problems(model).length;
   setAttribute(at('pill'), 'data-tone', tone);
   setText(at('pill'), words(word));
@@ -84,7 +86,7 @@ let announced = null;
 /* Said once for each change, never for a number that moves. */
 function announce(tone, word, count) {
   const faults = (model.state.faults || []).length;
-  const said = `${words(word)}. ${verdict(model.state).sentence} ${count ? `${count} things wrong.` : 'Nothing is wrong.'}` +
+  const said = `${words(word)}. ${verdict(model.state, model.lostSince).sentence} ${count ? `${count} things wrong.` : 'Nothing is wrong.'}` +
     `${faults ? ` ${faults} faults set.` : ''}`;
   if (announced !== null && announced !== said)
     setText(at('announcer'), said);
@@ -103,18 +105,26 @@ function updateLink() {
   banner.hidden = link.ok;
   if (link.ok)
     return;
-  setText(at('banner-text'), `The console does not answer since ${clock(link.since)} ` +
-    `(${duration((Date.now() - link.since) / 1000)}): ${link.why}. What is shown is from before. ` +
-    `Trying again ${link.nextAt > Date.now() ? `in ${duration((link.nextAt - Date.now()) / 1000)}` : 'now'}.`);
+  /* What counts seconds is not part of the alert: it would be read out every second. */
+  setText(at('banner-text'), `The console does not answer since ${clock(link.since)}: ${link.why}. What is shown is from before.`);
+  const left = link.nextAt - Date.now();
+  setText(at('banner-count'), `${duration((Date.now() - link.since) / 1000)} now. Trying again ` +
+    `${left > 0 ? `in ${duration(left / 1000)}` : 'now'}.`);
 }
 
 const polling = startPolling(async () => {
   await refresh(model);
+  model.lostSince = null;
   updateTop();
   updateViews();
 }, (report) => {
   link = report;
+  model.lostSince = link.since;
   updateLink();
+  if (!link.ok) {
+    updateTop();
+    views.get('overview').update(true);
+  }
 });
 
 setInterval(() => { if (!link.ok) updateLink(); }, 1000);

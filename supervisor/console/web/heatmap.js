@@ -46,7 +46,11 @@ function build(view) {
     'Point at a cell to read it.');
   view.table = el('tbody', { role: 'rowgroup' });
   view.canvas.addEventListener('pointermove', (event) => point(view, event));
-  view.canvas.addEventListener('pointerleave', () => select(view, null));
+  view.canvas.addEventListener('pointerdown', (event) => point(view, event));
+  view.canvas.addEventListener('pointerleave', (event) => {
+    if (event.pointerType !== 'touch') // a finger leaves with every tap
+      select(view, null);
+  });
   view.canvas.addEventListener('blur', () => select(view, null));
   view.canvas.addEventListener('keydown', (event) => move(view, event));
   return [

@@ -5,7 +5,7 @@
  */
 'use strict';
 
-import { bytes, duration, number, percent, plural, words } from './format.js';
+import { bytes, clock, duration, number, percent, plural, words } from './format.js';
 
 /* ---- levels of the heat map ---- */
 
@@ -122,8 +122,11 @@ function faultLabel(text) {
 
 /* "the database is full: …", "the database was moved …": "database full" */
 function databaseLabel(text) {
-  const state = /database (?:is|was) (\w+)/.exec(text);
-  return `database ${state ? words(state[1]) : 'not usable'}`;
+  return `database ${words(databaseState(text) || 'not usable')}`;
+}
+
+function databaseState(text) {
+  return /database (?:is|was) (\w+)/.exec(text)?.[1];
 }
 
 /** When components were down: id -> intervals {fromMs, toMs}; ids as in /api/components. */
@@ -148,11 +151,19 @@ export function downIntervals(events, nowMs) {
     else if (event.event === 'worker_ready')
       end(`worker:${event.slot}`, event.atMs);
     else if (event.event === 'db_unavailable')
-      begin('database', event.atMs);
+      parts(event).forEach((id) => begin(id, event.atMs));
     else if (event.event === 'db_recovered')
-      end('database', event.atMs);
+      ['database', 'db_read', 'db_write'].forEach((id) => end(id, event.atMs));
   }
   return down;
+}
+
+/* What a verdict on the database takes away: nothing but time, the writes, or all. */
+function parts(event) {
+  const state = databaseState(event.text);
+  if (state === 'slow')
+    return [];
+  return ['full', 'locked', 'read_only'].includes(state) ? ['db_write'] : ['database', 'db_read', 'db_write'];
 }
 
 /* ---- stocks ---- */
@@ -201,9 +212,13 @@ const REASONS = {
   errors: 'requests fail without a named cause',
 };
 
-/** The state of the service in one sentence: {tone, word, sentence, detail}. */
-export function verdict(state) {
+/** The state of the service in one sentence: {tone, word, sentence, detail}. While the console does
+ *  not answer (lostSince is when that began) nobody knows. */
+export function verdict(state, lostSince) {
   const health = state.health, fleet = state.fleet;
+  if (lostSince)
+    return { tone: 'idle', word: 'unknown', sentence: 'How it is now is not known.',
+      detail: `When the console last answered, before ${clock(lostSince)}, it was ${words(health.status)}.` };
   const tone = { healthy: 'good', degraded: 'warn', failing: 'bad' }[health.status] || 'idle';
   const serving = `${fleet.ready + fleet.degraded} of ${plural(fleet.configured, 'worker')} serving`;
   const why = health.reason ? REASONS[health.reason] || words(health.reason) : null;
@@ -328,7 +343,7 @@ function stockProblems(state) {
 
 /** How stocks are called, and what they are. */
 export const STOCK_NAMES = {
-  listen_queue: { title: 'Listen queue', text: 'connections the kernel holds until a worker takes them' },
+  listen_queue: { title: 'Listen queue', text: 'connections no worker has taken yet' },
   door: { title: 'Door', text: 'connections without a request thread' },
   auth: { title: 'Compartment: logins', text: 'logins that hash or wait for it' },
   read: { title: 'Compartment: reads', text: 'reads that run or wait for a permit' },

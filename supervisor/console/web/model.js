@@ -25,6 +25,7 @@ export function createModel() {
     stocks: new Map(), // name -> samples {atMs, level, in, out}, oldest first
     absentUntil: new Map(), // path -> when to ask again
     clockOffsetMs: 0,
+    lostSince: null, // when the console stopped to answer
     run: null, // started_at of the supervisor the events are of
   };
 }
@@ -42,10 +43,10 @@ export async function refresh(model) {
   takeState(model, state);
   await Promise.all([
     askEvents(model),
-    askOptional(model, '/api/slo', '', (body) => { model.slo = body; }),
-    askOptional(model, '/api/history', `?from=${fromOf(model.history)}&step=1`,
+    askOptional(model, '/api/slo', null, () => '', (body) => { model.slo = body; }),
+    askOptional(model, '/api/history', model.history, (from) => `?from=${from}&step=1`,
       (body) => takeHistory(model, body)),
-    askOptional(model, '/api/components', `?from=${fromOf(model.components)}`,
+    askOptional(model, '/api/components', model.components, (from) => `?from=${from}`,
       (body) => takeComponents(model, body)),
   ]);
 }
@@ -90,14 +91,23 @@ async function askEvents(model) {
 
 /* ---- what a console may not have ---- */
 
-async function askOptional(model, path, query, take) {
+/* A refusal leaves the rest of the page in peace. It is asked again from the beginning: a clock that
+   was set back makes the last moment known one that is yet to come. */
+async function askOptional(model, path, kept, query, take) {
   if (Date.now() < (model.absentUntil.get(path) || 0))
     return;
-  const answer = await getJson(path + query);
-  if (answer)
+  const answer = await getJson(path + query(kept && fromOf(kept))).catch((error) => {
+    if (!error.status)
+      throw error; // it is the console that does not answer
+    return null;
+  });
+  if (answer) {
     take(answer.body);
-  else
-    model.absentUntil.set(path, Date.now() + ABSENT_RETRY_MS);
+    return;
+  }
+  model.absentUntil.set(path, Date.now() + ABSENT_RETRY_MS);
+  if (kept)
+    kept.last = 0;
 }
 
 function fromOf(kept) {

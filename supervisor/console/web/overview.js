@@ -28,7 +28,7 @@ export function createOverview(model) {
     update() {
       if (!model.state)
         return;
-      updateHero(at('hero'), verdict(model.state));
+      updateHero(at('hero'), verdict(model.state, model.lostSince));
       updateFigures(at('figures'), model);
       updateProblems(at('wrong'), problems(model), serverNow(model));
       updateFaults(at('faults'), model.state.faults || [], serverNow(model));

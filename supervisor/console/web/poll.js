@@ -9,13 +9,14 @@ const PERIOD_MS = 1000;
 const TIMEOUT_MS = 4000;
 const BACKOFF_MAX_MS = 10000;
 
-/** GET and parse JSON; null when the console has no such thing (404). Throws when it fails. */
+/** GET and parse JSON; null when the console has no such thing (404). Throws when it fails, with
+ *  the status in the error when there was an answer. */
 export async function getJson(path) {
   const answer = await fetch(path, { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (answer.status === 404)
     return null;
   if (!answer.ok)
-    throw new Error(`${path.split('?')[0]} answers ${answer.status}`);
+    throw Object.assign(new Error(`${path.split('?')[0]} answers ${answer.status}`), { status: answer.status });
   return { body: await answer.json(), date: Date.parse(answer.headers.get('Date')) };
 }
 

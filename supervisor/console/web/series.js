@@ -160,8 +160,9 @@ function drawUnderlay(context, area, graph, shared) {
   context.beginPath();
   context.rect(area.x, area.y, area.w, area.h);
   context.clip();
-  for (const band of shared.bands)
-    drawBand(context, area, graph, band);
+  const taken = []; // where names of bands stand already
+  for (const band of [...shared.bands].reverse()) // the newest first: it gets the room
+    drawBand(context, area, graph, band, taken);
   for (const death of shared.deaths)
     drawDeath(context, area, graph.toDomXCoord(death.atMs));
   if (shared.cursor !== null)
@@ -169,7 +170,7 @@ function drawUnderlay(context, area, graph, shared) {
   context.restore();
 }
 
-function drawBand(context, area, graph, band) {
+function drawBand(context, area, graph, band, taken) {
   const left = graph.toDomXCoord(band.fromMs);
   const right = Math.max(graph.toDomXCoord(band.toMs), left + 3);
   if (right < area.x || left > area.x + area.w)
@@ -178,14 +179,21 @@ function drawBand(context, area, graph, band) {
   context.fillStyle = colour(isFault ? '--band-fault' : '--band-bad');
   context.fillRect(left, area.y, right - left, area.h);
   hatch(context, area, left, right, ink);
-  drawLabel(context, area, band.label, left, area.y + (isFault ? 12 : 26), ink);
+  drawLabel(context, area, band.label, left, ink, taken);
 }
 
-/* Near the right edge it ends there instead of being cut off. */
-function drawLabel(context, area, text, left, y, ink) {
+/* Near the right edge it ends there instead of being cut off; in the second row when the first is
+   taken; not at all when both are: the list above the charts names every band. */
+function drawLabel(context, area, text, left, ink, taken) {
   context.font = '600 11px system-ui, sans-serif';
   const width = context.measureText(text).width;
   const x = Math.min(Math.max(left, area.x) + 4, area.x + area.w - width - 4);
+  const free = (row) => !taken.some((spot) => spot.row === row && x < spot.to && x + width + 8 > spot.from);
+  const row = [0, 1].find(free);
+  if (row === undefined)
+    return;
+  taken.push({ row, from: x, to: x + width + 8 });
+  const y = area.y + 12 + row * 14;
   context.fillStyle = colour('--surface');
   context.globalAlpha = 0.8;
   context.fillRect(x - 2, y - 10, width + 4, 13);

@@ -11,7 +11,7 @@ import { bands, eventLane, eventTone } from './meaning.js';
 import { serverNow } from './model.js';
 
 const LANE = 40, AXIS = 24, MARK = 7, LABEL_WIDE = 104, LABEL_NARROW = 76, LIST_MOST = 200;
-const TONES = [['fault', 'fault set'], ['bad', 'failed'], ['warn', 'limited'], ['good', 'recovered'], ['info', 'other']];
+const TONES = [['fault', 'fault set'], ['ended', 'fault ended'], ['bad', 'failed'], ['warn', 'limited'], ['good', 'recovered'], ['info', 'other']];
 const LANES_FIRST = ['faults', 'database', 'supervisor'];
 
 /** @param {object} model @param {{seconds: number}} span */
@@ -113,7 +113,7 @@ function place(events, lanes, scale) {
     const lane = byLane(event);
     const x = Math.max(scale(event.atMs), next.get(lane) ?? -Infinity);
     next.set(lane, x + MARK * 2 + 3);
-    spots.set(event.id, { x, y: lanes.indexOf(lane) * LANE + LANE / 2, lane });
+    spots.set(event.id, { x, y: lanes.indexOf(lane) * LANE + LANE / 2, lane, tone: eventTone(event) });
   }
   return spots;
 }
@@ -186,20 +186,27 @@ function arrowNodes(event, spots, chain) {
   const path = from.lane === to.lane ?
     `M${from.x} ${from.y - MARK} Q${(from.x + to.x) / 2} ${from.y - MARK - 14} ${to.x} ${to.y - MARK - 2}` :
     `M${from.x} ${from.y + side * MARK} L${to.x} ${endY}`;
-  return [svg('path', { class: `arrow${chain.has(event.id) && chain.has(event.cause_id) ? ' lit' : ''}`, d: path,
+  /* That a process was started long ago explains little of what befell it. */
+  const weak = from.tone === 'info' && to.x - from.x > 60 ? ' weak' : '';
+  return [svg('path', { class: `arrow${weak}${chain.has(event.id) && chain.has(event.cause_id) ? ' lit' : ''}`, d: path,
     'data-from': event.cause_id, 'data-to': event.id, 'marker-end': 'url(#head)' })];
 }
 
 const SHAPES = {
   fault: 'M0 -7 7 6 -7 6z',
+  ended: 'M0 -6 6 5 -6 5z',
   bad: 'M-6 -6 6 6M6 -6 -6 6',
   warn: 'M0 -7 7 0 0 7 -7 0z',
   good: 'M-6 0 -2 5 6 -5',
   info: 'M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0',
 };
 
-function mark(tone) {
-  return svg('path', { class: `shape ${tone}`, d: SHAPES[tone] });
+function shapeOf(event) {
+  return event.event === 'fault_end' ? 'ended' : eventTone(event);
+}
+
+function mark(shape) {
+  return svg('path', { class: `shape ${shape}`, d: SHAPES[shape] });
 }
 
 function markNode(view, event, { x, y }) {
@@ -207,7 +214,7 @@ function markNode(view, event, { x, y }) {
     click: () => reveal(view, event.id),
     pointerenter: () => light(view, event.id),
     pointerleave: () => light(view, null) },
-  svg('circle', { class: 'halo', r: MARK + 2 }), mark(eventTone(event)),
+  svg('circle', { class: 'halo', r: MARK + 2 }), mark(shapeOf(event)),
   svg('title', null, `${clock(event.atMs, true)} ${words(event.event)}: ${event.text}`));
   return node;
 }
@@ -244,7 +251,7 @@ function listItem(view, event) {
     cause ? el('button', { type: 'button', class: 'plain', click: () => reveal(view, cause.id) },
       `${words(cause.event)}, ${clock(cause.atMs, true)}`) : `event ${event.cause_id}`);
   return el('li', { tabindex: -1, focusin: () => light(view, event.id), focusout: () => light(view, null), 'data-event': event.event, 'data-id': event.id },
-    svg('svg', { viewBox: '-9 -9 18 18', width: 18, height: 18, 'aria-hidden': 'true' }, mark(eventTone(event))),
+    svg('svg', { viewBox: '-9 -9 18 18', width: 18, height: 18, 'aria-hidden': 'true' }, mark(shapeOf(event))),
     el('time', { datetime: event.ts }, clock(event.atMs, true)), ' ',
     el('strong', null, words(event.event)), ' ',
     el('span', { class: 'lane-name' }, eventLane(event)), ' ',

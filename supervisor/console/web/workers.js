@@ -41,8 +41,8 @@ function head(slot, level) {
     el('p', { class: 'state' }, el('span', { class: 'mark', 'aria-hidden': 'true' }), el('span', { class: 'state-word' })));
 }
 
-const FACTS = { pid: 'pid', generation: 'generation', uptime: 'uptime', restarts: 'restarts',
-  heartbeat: 'heartbeat age' };
+const FACTS = { pid: 'pid', generation: 'generation', uptime: 'uptime', heartbeat: 'heartbeat age' };
+const WORKER_FACTS = { ...FACTS, restarts: 'restarts', requests: 'open requests' };
 
 function facts(names) {
   return el('dl', { class: 'facts' }, ...Object.entries(names).map(([name, label]) =>
@@ -52,7 +52,7 @@ function facts(names) {
 function createTile(slot) {
   return el('article', { class: 'card tile', 'data-slot': slot.slot, 'aria-label': `Worker ${slot.slot}` },
     head(slot, 'h2'),
-    facts({ ...FACTS, requests: 'open requests' }),
+    facts(WORKER_FACTS),
     el('p', { class: 'last-death' }),
     el('h3', null, 'Threads'),
     svg('svg', { class: 'stages', viewBox: '0 0 100 8', preserveAspectRatio: 'none', 'aria-hidden': 'true' }),
@@ -68,7 +68,6 @@ function createHelper(slot) {
 
 function updateTile(tile, slot, events, nowMs) {
   updateFacts(tile, slot, events, nowMs);
-  setText(tile.querySelector('[data-fact=requests]'), number(slot.open_requests));
   updateThreads(tile, slot.threads || {});
   updateBreakers(tile.querySelector('.breakers'), slot.breakers || {});
 }
@@ -85,9 +84,10 @@ function updateFacts(tile, slot, events, nowMs) {
     uptime: slot.pid && slot.started_at ? duration((nowMs - Date.parse(slot.started_at)) / 1000) : '–',
     restarts: number(slot.restarts),
     heartbeat: slot.heartbeat_age_ms === undefined ? '–' : ms(slot.heartbeat_age_ms),
+    requests: number(slot.open_requests),
   };
-  for (const [name, value] of Object.entries(values))
-    setText(tile.querySelector(`[data-fact=${name}]`), value);
+  for (const node of tile.querySelectorAll('[data-fact]'))
+    setText(node, values[node.dataset.fact]);
   setAttribute(tile.querySelector('[data-fact=heartbeat]'), 'data-tone',
     slot.heartbeat_age_ms > LATE_HEARTBEAT_MS ? 'bad' : null);
   const death = tile.querySelector('.last-death');

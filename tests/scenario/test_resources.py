@@ -111,7 +111,7 @@ def test_memory_that_is_refused_costs_requests_and_no_process(bench):
     print({a: answers.count(a) for a in answers})
     assert {a for a in answers if isinstance(a, int)} <= {200, 201, 500, 503, 504}, answers
     served = answers.count(200) + answers.count(201)
-    assert served > len(answers) / 2, "the other worker serves"
+    assert served > 0.8 * len(answers), "the other worker serves"
     for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
         resource.prlimit(pids[0], limit, (ever, ever))
     server.ctl("faults", "clear")

@@ -10,6 +10,7 @@ import socket
 import pytest
 from conftest import NOISE, SANITIZED, wait_for
 from test_faults import bench, fault, hits, put_fault  # noqa: F401 (a fixture)
+from test_hang import cpu_seconds
 
 
 def told(server, event):
@@ -49,9 +50,11 @@ def test_descriptors_that_run_out_are_named_and_cost_only_new_connections(bench)
             assert server.request("GET", "/data/items", connection=old).status == 200
             assert server.request("POST", "/data/items", {"title": f"{n}"},
                                   connection=old).status == 201
-        late.settimeout(0.1)
+        late.settimeout(1)
+        cpu = cpu_seconds(pid)
         with pytest.raises(TimeoutError):
             late.recv(1)
+        assert cpu_seconds(pid) - cpu < 0.2 * NOISE, "it waits, and does not ask without end"
         assert fault(server, number)["state"] == "active"
         server.ctl("faults", "clear")
         late.settimeout(1 * NOISE)

@@ -277,8 +277,9 @@ def test_an_omitted_answer_is_a_reset_and_its_key_tells_the_rest(bench, point, d
     key = {"Idempotency-Key": "k-1"}
     put_fault(server, "omission", f"point={point}", "class=write")
     for _ in range(3):
-        with pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError) as met:
             server.request("POST", "/data/items", {"title": "once"}, headers=key)
+        assert met.type is ConnectionResetError, "a reset, not an orderly end"
     assert server.request("GET", "/data/items").status == 200
     assert len(server.request("GET", "/data/items").json["items"]) == done
     server.ctl("faults", "clear")

@@ -10,6 +10,7 @@ import socket
 import pytest
 from conftest import NOISE, SANITIZED, wait_for
 from test_faults import bench, fault, hits, put_fault  # noqa: F401 (a fixture)
+from test_hang import cpu_seconds
 
 
 def told(server, event):
@@ -49,9 +50,11 @@ def test_descriptors_that_run_out_are_named_and_cost_only_new_connections(bench)
             assert server.request("GET", "/data/items", connection=old).status == 200
             assert server.request("POST", "/data/items", {"title": f"{n}"},
                                   connection=old).status == 201
-        late.settimeout(0.1)
+        late.settimeout(1)
+        cpu = cpu_seconds(pid)
         with pytest.raises(TimeoutError):
             late.recv(1)
+        assert cpu_seconds(pid) - cpu < 0.2 * NOISE, "it waits, and does not ask without end"
         assert fault(server, number)["state"] == "active"
         server.ctl("faults", "clear")
         late.settimeout(1 * NOISE)
@@ -111,7 +114,7 @@ def test_memory_that_is_refused_costs_requests_and_no_process(bench):
     print({a: answers.count(a) for a in answers})
     assert {a for a in answers if isinstance(a, int)} <= {200, 201, 500, 503, 504}, answers
     served = answers.count(200) + answers.count(201)
-    assert served > len(answers) / 2, "the other worker serves"
+    assert served > 0.8 * len(answers), "the other worker serves"
     for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
         resource.prlimit(pids[0], limit, (ever, ever))
     server.ctl("faults", "clear")

@@ -121,10 +121,10 @@ static void several_faults_on_a_target_compose(void **state)
     bed_set("slow delay=30ms");
     bed_set("slow delay=40ms");
     assert_true(ms_of_get() >= 70);
-    bed_set("error status=503");
     uint64_t start_ns = clock_now_ns();
-    assert_int_equal(get(), 503);
     bed_set("omission point=request");
+    assert_int_equal(get(), FAULT_NO_ANSWER);
+    bed_set("error status=503");
     assert_int_equal(get(), FAULT_NO_ANSWER);
     assert_true(clock_now_ns() - start_ns < 60 * NS_PER_MS);
     struct fault *hang = bed_set("hang target=any mode=thread point=request duration=50ms");
@@ -256,6 +256,8 @@ static void memory_that_is_not_to_be_had_is_no_crash(void **state)
 {
     (void)state;
     int status;
+    if (strstr(getenv("BUILD") ? getenv("BUILD") : "", "sanitize"))
+        skip(); /* a sanitizer maps terabytes: no limit on addresses fits */
     pid_t pid = fork();
     if (pid == 0) {
         struct resource_use use;

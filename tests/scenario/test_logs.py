@@ -6,8 +6,9 @@ import http.client
 import json
 import os
 import re
-import signal
+import shutil
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -87,6 +88,7 @@ def test_every_lifecycle_event_is_logged_under_its_name(make_server, tmp_path):
     for method, path in (("GET", "/data/items"), ("POST", "/data/items")):
         body = {"title": "x"} if method == "POST" else None
         assert server.request(method, path, body).status == 503
+    assert server.request("GET", "/health/ready").status == 503
     move(server, "app.db", back=True)
     logged(server, "db_recovered", "worker_recovered")
     all_serve(server)
@@ -115,6 +117,8 @@ def test_every_lifecycle_event_is_logged_under_its_name(make_server, tmp_path):
     for line in lines:
         assert_line_is_whole(line)
     outage = [l for l in lines if l["event"] == "request" and l.get("db_unavailable")]
+    ready = [l for l in lines if l.get("route") == "/health/ready" and l["status"] == 503]
+    assert ready and {l["reason"] for l in ready} == {"not_ready"}, ready
     assert {l["method"] for l in outage} >= {"GET", "POST"}, outage
     assert [l for l in lines if l["event"] == "db_unavailable"][0]["db_unavailable"] is True
     assert {"worker", "supervisor"} <= {l["proc"] for l in lines}
@@ -177,11 +181,15 @@ def run_on_terminal(server, terminal, **environment):
 
 @pytest.mark.parametrize("colour", [True, False])
 def test_a_terminal_gets_lines_for_people_and_nothing_to_obey(make_server, colour):
-    terminal, server = Terminal(), make_server(start=False, workers=1)
+    # Clients do not get that far: their bytes are refused before. A directory's name does.
+    data = tempfile.mkdtemp(prefix="b\x1b[2J\u202e")
+    terminal, server = Terminal(), make_server(start=False, workers=1, data=data)
     try:
         text = run_on_terminal(server, terminal, **({} if colour else {"NO_COLOR": "1"}))
     finally:
         terminal.close()
+        shutil.rmtree(data)
+    assert b"/b\\x1b[2J\\u202e" in text
     allowed = (b"\x1b[0m", b"\x1b[2m", b"\x1b[31m", b"\x1b[33m") if colour else ()
     bare = text
     for sequence in allowed:
@@ -257,10 +265,12 @@ def test_logs_follows_and_ends_quietly():
     process = subprocess.Popen([program("bulkheadctl"), "logs", "--follow"],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
+    os.set_blocking(process.stdout.fileno(), False)
     for n in range(3):  # each line comes while stdin is still open
         process.stdin.write(json.dumps({**LINE, "msg": f"line {n}"}).encode() + b"\n")
         process.stdin.flush()
-        assert f"line {n}".encode() in process.stdout.readline()
+        line = wait_for("the line", process.stdout.readline, 5 * NOISE)
+        assert f"line {n}".encode() in line
     process.stdout.close()
     with pytest.raises(BrokenPipeError):
         while True:

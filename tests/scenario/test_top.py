@@ -74,6 +74,17 @@ def test_it_shows_the_service_and_fits(terminal, server):
     assert_given_back(terminal)
 
 
+def test_a_new_size_is_drawn_at_once(terminal, server):
+    process = start(terminal, server, "--interval", "30")
+    for width, height in ((40, 10), (100, 30)):
+        before = len(terminal.text())
+        terminal.resize(width, height, process)
+        terminal.wait("the new size", lambda t: frames(t[before:]))
+        assert_fits(last(terminal), width, height)
+    terminal.type(b"q")
+    assert_given_back(terminal)
+
+
 @pytest.mark.parametrize("end", ["q", "ctrl-c", "term", "hup"])
 def test_whatever_ends_it_gives_the_terminal_back(terminal, server, end):
     process = start(terminal, server)

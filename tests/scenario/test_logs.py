@@ -20,7 +20,7 @@ from test_breaker import READS_FAIL, breakers, open_it, read_until
 from test_faults import put_fault
 from wire import Wire, head
 
-# docs of the log's contract: what scripts and people look for
+# What scripts and people look for in the log.
 LIFECYCLE = {
     "worker_started", "worker_ready", "worker_died", "worker_hung", "worker_restarted",
     "worker_quarantined", "worker_degraded", "worker_recovered", "db_unavailable", "db_recovered",

@@ -24,11 +24,11 @@ struct invocation {
     unsigned slot;    /* of restart and drain */
     int word_count;   /* of faults: what follows the command's name */
     char **words;
-    const char *operand;         /* of a command whose argument is optional; NULL when not given */
-    const char *file;            /* of backup and restore */
-    bool force;                  /* backup: replace FILE */
-    bool quiet;                  /* complaints are not for the user */
-    int least_level;             /* logs: enum log_level */
+    const char *operand; /* of a command whose argument is optional; NULL when not given */
+    const char *file; /* of backup and restore */
+    bool force;       /* backup: replace FILE */
+    bool quiet;       /* complaints are not for the user */
+    int least_level;  /* logs: enum log_level */
     const char *event, *request; /* logs: only these; NULL all */
     unsigned interval_ms, count; /* top; 0: the preset, no end */
 };

@@ -39,9 +39,7 @@ static bool everybody_waits(const struct board *board)
 bool last_resort_decide(struct last_resort *resort, const struct board *board, bool stopping,
                         uint64_t now_ns)
 {
-    if (stopping) {
-        last_resort_init(resort, now_ns);
-    } else if (board && somebody_serves(board)) {
+    if (stopping || (board && somebody_serves(board))) {
         last_resort_init(resort, now_ns);
     } else if (board &&
                (everybody_waits(board) || now_ns >= resort->served_ns + LAST_RESORT_PATIENCE_NS)) {

@@ -33,7 +33,7 @@ static const char *copy_word(const char *from, const char *end, const char *ends
                              size_t size)
 {
     size_t length = 0;
-    for (; from < end && !memchr(ends, *from, strlen(ends)); from++) {
+    for (; from < end && (*from == '\0' || !strchr(ends, *from)); from++) {
         if (length == size - 1)
             return NULL;
         out[length++] = *from;

@@ -254,9 +254,9 @@ static void expire(uint64_t now_ns)
     for (unsigned i = 0; i < LAST_RESORT_GUESTS && self.guests > 0; i++) {
         struct guest *guest = &self.guest[i];
         uint64_t age_ns = now_ns - guest->since_ns;
-        if (guest->state == GUEST_LEAVING && age_ns > DISCARD_NS)
-            let_go(guest);
-        else if (guest->state == GUEST_ASKING && guest->length == 0 && age_ns > FIRST_BYTE_NS)
+        bool silent = guest->state == GUEST_ASKING && guest->length == 0;
+        if ((guest->state == GUEST_LEAVING && age_ns > DISCARD_NS) ||
+            (silent && age_ns > FIRST_BYTE_NS))
             let_go(guest);
         else if (guest->state == GUEST_ASKING && age_ns > HEAD_NS)
             turn_away(guest, 408, now_ns);

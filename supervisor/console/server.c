@@ -21,8 +21,8 @@
 #include "supervisor/console/reply.h"
 
 #define THREADS       16
-#define PARKED_LIMIT  256
-#define INCOMPLETE_MS 5000
+#define PARKED_LIMIT  1024
+#define INCOMPLETE_MS 1000 /* a scraper or a page sends its head in one piece */
 #define HEADERS_MAX   64 /* civetweb drops what comes after these */
 
 static struct {

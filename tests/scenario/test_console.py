@@ -102,8 +102,10 @@ def test_a_thousand_idle_connections_starve_nobody(server):
     try:
         for n in range(1000):
             s = socket.create_connection(("127.0.0.1", server.console_port), timeout=10)
-            if n % 2:
+            if n % 3 == 1:
                 s.sendall(local("GET", "/health"))  # served once, then kept alive and idle
+            if n % 3 == 2:
+                s.sendall(b"GET /metrics HTT")
             idle.append(s)
         longest = 0
         for _ in range(20):

@@ -215,7 +215,9 @@ static void a_standing_queue_is_refused(void **unused)
     start_with(&usual);
     occupy_threads();
     uint64_t begin = now_ms();
-    int fd = dial_and_ask("GET /data/items/a", "X-Request-Id: mine-1\r\n");
+#define TRACE "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    int fd =
+        dial_and_ask("GET /data/items/a", "X-Request-Id: mine-1\r\nTraceparent: " TRACE "\r\n");
     const char *answer = hear(fd, true, LIMIT_MS);
     uint64_t took = now_ms() - begin;
     assert_true(is(answer, 503));
@@ -223,6 +225,8 @@ static void a_standing_queue_is_refused(void **unused)
     assert_true(has(answer, "X-Request-Id: mine-1\r\n"));
     assert_true(has(answer, "\"type\":\"/problems/overloaded\""));
     assert_true(has(answer, "\"instance\":\"mine-1\""));
+    assert_true(has(answer, "\r\ntraceparent: " TRACE "\r\n"));
+    assert_true(has(answer, "\"traceparent\":\"" TRACE "\""));
     assert_true(has(answer, "Connection: keep-alive\r\n"));
     unsigned retry_s = (unsigned)atoi(strstr(answer, "Retry-After: ") + 13);
     assert_in_range(retry_s, 1, 3);
@@ -234,7 +238,8 @@ static void a_standing_queue_is_refused(void **unused)
     /* found once, it is known: the next one waits for the target and not for an interval */
     begin = now_ms();
     ask(fd, "GET /data/items/b", "");
-    assert_true(is(hear(fd, true, LIMIT_MS), 503));
+    answer = hear(fd, true, LIMIT_MS);
+    assert_true(is(answer, 503) && strstr(answer, "traceparent") == NULL);
     took = now_ms() - begin;
     print_message("and then after %u ms\n", (unsigned)took);
     assert_in_range(took, 19, 80);

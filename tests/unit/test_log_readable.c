@@ -99,12 +99,14 @@ static void colours_are_ended(void **unused)
 static void any_room_is_kept_to(void **unused)
 {
     (void)unused;
+    static const char message[] = "Grüße \033 aus der Welt";
+    static const char value[] = "value \033 世界";
     for (size_t size = 64; size < 400; size++) {
         begin(size, true);
         readable_begin(&out, "2026-01-31T23:59:58.123456Z", LOG_ERROR, "worker", 12,
-                       "a_long_name_of_an_event", "Grüße \033 aus der Welt", 24);
+                       "a_long_name_of_an_event", message, strlen(message));
         for (unsigned i = 0; i < 10; i++)
-            readable_field(&out, "key", "value \033 世界", 14);
+            readable_field(&out, "key", value, strlen(value));
         readable_end(&out);
         assert_true(out.length <= size);
         assert_int_equal(text[out.length - 1], '\n');

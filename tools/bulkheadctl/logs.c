@@ -27,7 +27,8 @@ static const char *text_of(const json_t *object, const char *key)
 
 static bool is_wanted(const struct invocation *invocation, const json_t *line)
 {
-    if (invocation->least_level > log_level_of(text_of(line, "level")))
+    int level = log_level_of(text_of(line, "level"));
+    if (level >= 0 && level < invocation->least_level)
         return false;
     if (invocation->event && strcmp(invocation->event, text_of(line, "event")) != 0)
         return false;

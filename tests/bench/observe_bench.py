@@ -6,11 +6,15 @@ turns it is left alone and observed: once a second a browser's polls of every /a
 console that there is, on a connection that stays, and a scrape of /metrics as Prometheus makes it.
 
 Counted is the CPU time of every process of the server, kernel included, by the processes' own
-clocks: supervisor, workers, sentinel, keeper. The console's is counted while it is observed and not
-while it is left alone, so that all it does counts as observing, what it does unasked too. Requests
-are counted by the server, read from the shared region by bulkheadctl, which costs the server
-nothing. The two sides of a round follow each other, in turns the one or the other first. Judged is
-the median over the rounds: exit 1 when observing adds more than LIMIT.
+clocks: supervisor, workers, sentinel and keeper on one side, the console on the other. All the
+console does while it is observed counts as observing, what it does unasked too. Requests are counted
+by the server and read from the shared region by bulkheadctl, which costs the server nothing.
+
+Two figures, medians over the rounds. Judged is the CPU time of all processes over that of all but
+the console, in the same seconds, so that the machine's moods cancel out: exit 1 above LIMIT. Beside
+it the others' CPU time for a request, observed over left alone, in turns the one or the other first:
+observing must not slow them. On a busy machine a round of it is 10 % off, so it fails only beyond
+OTHERS_LIMIT.
 """
 import argparse
 import http.client
@@ -26,6 +30,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from conftest import Load, Server, wait_for  # noqa: E402
 
 LIMIT = 1.05
+OTHERS_LIMIT = 1.15
 SCRAPE = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
           "Accept-Encoding": "gzip"}
 # As the dashboard asks: what is new since the second before.
@@ -81,7 +86,8 @@ class Side:
     def __init__(self, server, pids, console):
         self.server, self.pids, self.console = server, pids, console
         self.rounds = {True: [], False: []}
-        self.console_ms, self.answers, self.bytes, self.missing = [], [], [], set()
+        self.ratios, self.console_ms, self.answers, self.bytes = [], [], [], []
+        self.missing = set()
 
     def requests(self):
         text = self.server.ctl("metrics").stdout
@@ -89,9 +95,8 @@ class Side:
                    if l.startswith("http_requests_total{"))
 
     def measure(self, observed, seconds):
-        pids = self.pids + ([self.console] if observed else [])
         observers = Observers(self.server, seconds) if observed else None
-        requests, cpu, console = self.requests(), sum(map(cpu_s, pids)), cpu_s(self.console)
+        requests, cpu, console = self.requests(), sum(map(cpu_s, self.pids)), cpu_s(self.console)
         if observers:
             observers.start()
             observers.join()
@@ -101,17 +106,22 @@ class Side:
             self.missing |= observers.missing
         else:
             time.sleep(seconds)
-        cpu = sum(map(cpu_s, pids)) - cpu
+        cpu = sum(map(cpu_s, self.pids)) - cpu
         if observed:
-            self.console_ms.append((cpu_s(self.console) - console) * 1000 / seconds)
+            console = cpu_s(self.console) - console
+            self.console_ms.append(console * 1000 / seconds)
+            self.ratios.append((cpu + console) / cpu)
         self.rounds[observed].append(cpu * 1e6 / (self.requests() - requests))
 
 
 def judge(side, options):
-    print("round  left alone    observed")
-    for i, (alone, observed) in enumerate(zip(side.rounds[False], side.rounds[True])):
-        print(f"{i + 1:5}  {alone:7.1f} µs  {observed:7.1f} µs  {observed / alone:.3f}x")
-    ratio = statistics.median(b / a for a, b in zip(side.rounds[False], side.rounds[True]))
+    rounds = list(zip(side.rounds[False], side.rounds[True], side.ratios))
+    print("round      without the console         with it")
+    print("       left alone    observed")
+    for i, (alone, observed, ratio) in enumerate(rounds):
+        print(f"{i + 1:5}  {alone:7.1f} µs  {observed:7.1f} µs  {ratio:.3f}x")
+    ratio = statistics.median(side.ratios)
+    others = statistics.median(b / a for a, b, _ in rounds)
     alone, observed = (statistics.median(side.rounds[k]) for k in (False, True))
     print(f"\nmedians: {alone:.1f} µs a request left alone, {observed:.1f} µs observed, at {options.rps}/s")
     print(f"the console takes {statistics.median(side.console_ms):.2f} ms of CPU a second for "
@@ -120,7 +130,10 @@ def judge(side, options):
     verdict = "within" if ratio <= LIMIT else "ABOVE"
     print(f"Observing makes a request cost {ratio:.3f} times what it costs alone: {verdict} the limit of "
           f"{LIMIT}.")
-    return 0 if ratio <= LIMIT else 1
+    verdict = "within" if others <= OTHERS_LIMIT else "ABOVE"
+    print(f"The other processes need {others:.3f} times as much meanwhile: {verdict} the limit of "
+          f"{OTHERS_LIMIT}.")
+    return 0 if ratio <= LIMIT and others <= OTHERS_LIMIT else 1
 
 
 def run(options, server):
@@ -135,6 +148,7 @@ def run(options, server):
         side = Side(server, [p for p in server.pids() if p != console], console)
         side.measure(True, 1)  # warm
         side.rounds[True].clear()
+        side.ratios.clear()
         for i in range(options.rounds):
             for observed in ((False, True) if i % 2 else (True, False)):
                 side.measure(observed, seconds)

@@ -91,8 +91,8 @@ static void put_value(FILE *out, const struct metric *metric, uint64_t value)
 }
 
 static void put_summed_cell(FILE *out, const struct exposition_view *view,
-                            const struct metric *metric, size_t index, const char *labels,
-                            bool dense)
+                            const struct metric *metric, unsigned first, unsigned second,
+                            size_t index, bool dense)
 {
     uint64_t value = 0;
     if (metric->kind == METRIC_BOARD_COUNTER) {
@@ -105,6 +105,8 @@ static void put_summed_cell(FILE *out, const struct exposition_view *view,
     }
     if (!dense && value == 0)
         return;
+    char labels[LABELS_SIZE];
+    cell_labels(labels, metric, -1, first, second);
     put_series(out, metric->name, "", labels);
     put_value(out, metric, value);
 }
@@ -135,18 +137,32 @@ static void put_numbers(FILE *out, const struct exposition_view *view, const str
     for (unsigned first = 0; first < rows; first++) {
         for (unsigned second = 0; second < columns; second++) {
             size_t index = first * columns + second;
-            if (metric->spread == SPREAD_PER_SLOT) {
+            if (metric->spread == SPREAD_PER_SLOT)
                 put_cell_of_each_slot(out, view, metric, first, second, index, dense);
-                continue;
-            }
-            char labels[LABELS_SIZE];
-            cell_labels(labels, metric, -1, first, second);
-            put_summed_cell(out, view, metric, index, labels, dense);
+            else
+                put_summed_cell(out, view, metric, first, second, index, dense);
         }
     }
 }
 
 /* ---- histograms ---------------------------------------------------------------------------- */
+
+/* One line of a bucket; `start` is all before the edge. Written without printf: two thirds of the
+ * exposition are these lines. */
+static void put_bucket(FILE *out, const char *start, const char *edge, bool fraction,
+                       uint64_t count)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + count % 10);
+    while ((count /= 10) > 0);
+    fputs_unlocked(start, out);
+    fputs_unlocked(edge, out);
+    fputs_unlocked(fraction ? ".0\"} " : "\"} ", out);
+    fwrite_unlocked(digits + at, 1, sizeof digits - at, out);
+    putc_unlocked('\n', out);
+}
 
 static void put_buckets(FILE *out, const struct exposition_view *view, const struct metric *metric,
                         const struct histogram_sum *sum, const char *labels)
@@ -154,15 +170,17 @@ static void put_buckets(FILE *out, const struct exposition_view *view, const str
     bool plain = metric->scale == SCALE_PLAIN;
     const struct edge *edges = plain ? plain_edges : microsecond_edges;
     size_t count = plain ? COUNT_OF(plain_edges) : COUNT_OF(microsecond_edges);
-    const char *comma = *labels ? "," : "";
+    char start[LABELS_SIZE + PART_SIZE];
+    uint64_t below = 0;
+    unsigned next = 0; /* bucket of the histogram */
+    snprintf(start, sizeof start, "%s_bucket{%s%sle=\"", metric->name, labels, *labels ? "," : "");
     for (size_t i = 0; i < count; i++) {
+        for (unsigned last = histogram_bucket_of(edges[i].value); next <= last; next++)
+            below += sum->bucket[next];
         bool whole = strchr(edges[i].text, '.') == NULL;
-        fprintf(out, "%s_bucket{%s%sle=\"%s%s\"} %" PRIu64 "\n", metric->name, labels, comma,
-                edges[i].text, whole && view->openmetrics ? ".0" : "",
-                histogram_count_to(sum, edges[i].value));
+        put_bucket(out, start, edges[i].text, whole && view->openmetrics, below);
     }
-    fprintf(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", metric->name, labels, comma,
-            sum->count);
+    put_bucket(out, start, "+Inf", false, sum->count);
     put_series(out, metric->name, "_sum", labels);
     if (plain)
         fprintf(out, "%" PRIu64 "\n", sum->sum);

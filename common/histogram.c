@@ -44,8 +44,12 @@ void histogram_sum_record(struct histogram_sum *sum, uint64_t value)
 
 void histogram_sum_add(struct histogram_sum *sum, const struct histogram *histogram)
 {
-    sum->sum += atomic_load_explicit(&histogram->sum, memory_order_relaxed);
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+    uint64_t values = atomic_load_explicit(&histogram->sum, memory_order_relaxed);
+    /* Most histograms of a fleet are empty: a sum of 0 has nothing but zeros, in the first bucket.
+     */
+    unsigned count = values > 0 ? HISTOGRAM_BUCKETS : 1;
+    sum->sum += values;
+    for (unsigned i = 0; i < count; i++) {
         uint64_t n = atomic_load_explicit(&histogram->bucket[i], memory_order_relaxed);
         sum->bucket[i] += n;
         sum->count += n;

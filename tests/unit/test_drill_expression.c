@@ -17,7 +17,9 @@ static double resolve(void *argument, const struct node *term)
     (void)argument;
     if (term->kind == NODE_METRIC)
         return 10 + term->selector;
-    return strcmp(term->path, "load.a") == 0 ? 2.5 : strcmp(term->path, "load.zero") == 0 ? 0 : (double)NAN;
+    return strcmp(term->path, "load.a") == 0      ? 2.5
+           : strcmp(term->path, "load.zero") == 0 ? 0
+                                                  : (double)NAN;
 }
 
 static double value(const char *text, bool condition)
@@ -39,7 +41,8 @@ static void values_are_worked_out(void **unused)
     assert_float_equal(value("load.zero / load.zero", false), 0, 1e-9);
     assert_true(isinf(value("1 / load.zero", false)));
     assert_true(isnan(value("load.b + 1", false)));
-    assert_float_equal(value("db_commits_total + requests_lost_total - db_commits_total", false), 11, 1e-9);
+    assert_float_equal(value("db_commits_total + requests_lost_total - db_commits_total", false),
+                       11, 1e-9);
     assert_int_equal(selectors.count, 2); /* each once */
 }
 
@@ -50,10 +53,17 @@ static void conditions_hold_or_not(void **unused)
         const char *text;
         int holds;
     } rows[] = {
-        {"1 < 2", 1},          {"2 < 2", 0},         {"2 <= 2", 1},
-        {"0.1 + 0.2 == 0.3", 1}, {"1 != 1", 0},      {"3 >= 4", 0},
-        {"4 > 3 and 1 == 1", 1}, {"4 > 3 and 1 == 2", 0}, {"1 == 2 and 4 > 3", 0},
-        {"load.b < 1", 0},     {"load.b != 1", 0}, /* not measured holds nothing */
+        {"1 < 2", 1},
+        {"2 < 2", 0},
+        {"2 <= 2", 1},
+        {"0.1 + 0.2 == 0.3", 1},
+        {"1 != 1", 0},
+        {"3 >= 4", 0},
+        {"4 > 3 and 1 == 1", 1},
+        {"4 > 3 and 1 == 2", 0},
+        {"1 == 2 and 4 > 3", 0},
+        {"load.b < 1", 0},
+        {"load.b != 1", 0}, /* not measured holds nothing */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if ((value(rows[i].text, true) > 0) != rows[i].holds)
@@ -72,8 +82,10 @@ static void a_condition_is_explained(void **unused)
 static void metrics_are_read_as_they_are(void **unused)
 {
     (void)unused;
-    value("worker_deaths_total{class=killed} + max(bulkhead_inflight{class!=read}) + bulkhead_queued + "
-          "p95(http_request_duration_seconds{class=read}) + http_requests_total{code=5*,class=read} + "
+    value("worker_deaths_total{class=killed} + max(bulkhead_inflight{class!=read}) + "
+          "bulkhead_queued + "
+          "p95(http_request_duration_seconds{class=read}) + "
+          "http_requests_total{code=5*,class=read} + "
           "breakers_open{slot!=2} + http_request_duration_seconds_count",
           false);
     assert_int_equal(selectors.count, 7);
@@ -95,7 +107,8 @@ static void mistakes_are_named(void **unused)
         bool condition;
         const char *says;
     } rows[] = {
-        {"worker_death_total", false, "no metric \"worker_death_total\"; allowed: those of docs/metrics.md"},
+        {"worker_death_total", false,
+         "no metric \"worker_death_total\"; allowed: those of docs/metrics.md"},
         {"worker_deaths_total{klass=killed}", false, "has no label \"klass\"; allowed: class"},
         {"requests_lost_total{a=b}", false, "has no label \"a\"; allowed: none"},
         {"worker_deaths_total{class~killed}", false, "want label=value"},
@@ -115,8 +128,8 @@ static void mistakes_are_named(void **unused)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char error[300] = "";
         memset(&selectors, 0, sizeof selectors);
-        int result = expression_parse(&expression, rows[i].text, rows[i].condition, &selectors, error,
-                                      sizeof error);
+        int result = expression_parse(&expression, rows[i].text, rows[i].condition, &selectors,
+                                      error, sizeof error);
         if (result != -1 || !strstr(error, rows[i].says))
             fail_msg("%s: \"%s\" does not say \"%s\"", rows[i].text, error, rows[i].says);
     }
@@ -130,20 +143,22 @@ static void size_is_bounded(void **unused)
         strcat(text, "1+1+");
     strcat(text, "1");
     memset(&selectors, 0, sizeof selectors);
-    assert_int_equal(expression_parse(&expression, text, false, &selectors, error, sizeof error), -1);
+    assert_int_equal(expression_parse(&expression, text, false, &selectors, error, sizeof error),
+                     -1);
     assert_non_null(strstr(error, "terms; split it"));
     memset(text, '(', 200);
     text[200] = '\0';
-    assert_int_equal(expression_parse(&expression, text, false, &selectors, error, sizeof error), -1);
+    assert_int_equal(expression_parse(&expression, text, false, &selectors, error, sizeof error),
+                     -1);
     assert_non_null(strstr(error, "nested too deep"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_are_worked_out),     cmocka_unit_test(conditions_hold_or_not),
-        cmocka_unit_test(a_condition_is_explained),  cmocka_unit_test(metrics_are_read_as_they_are),
-        cmocka_unit_test(mistakes_are_named),        cmocka_unit_test(size_is_bounded),
+        cmocka_unit_test(values_are_worked_out),    cmocka_unit_test(conditions_hold_or_not),
+        cmocka_unit_test(a_condition_is_explained), cmocka_unit_test(metrics_are_read_as_they_are),
+        cmocka_unit_test(mistakes_are_named),       cmocka_unit_test(size_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,22 +9,22 @@
 #include "tools/drill/json_line.h"
 #include "tools/drill/spec.h"
 
-static const char good[] = "{\n"                                                               /* 1 */
-                           " \"title\": \"t\", \"teaches\": \"x\",\n"                          /* 2 */
-                           " \"server\": {\"workers\": 2,\n"                                   /* 3 */
-                           "   \"overrides\": {\"breaker.window\": 30}},\n"                    /* 4 */
-                           " \"method\": [\n"                                                  /* 5 */
-                           "  {\"at_s\": 1, \"fault\": \"slow delay=50ms duration=30s\",\n"    /* 6 */
-                           "   \"id\": \"a\"},\n"                                              /* 7 */
-                           "  {\"at_s\": 0, \"act\": \"kill\", \"target\": \"worker:1\",\n"    /* 8 */
-                           "   \"every_s\": 1, \"times\": 4},\n"                               /* 9 */
-                           "  {\"at_s\": 9, \"clear\": \"a\"}],\n"                             /* 10 */
-                           " \"hypothesis\": [\n"                                              /* 11 */
+static const char good[] = "{\n"                                                            /* 1 */
+                           " \"title\": \"t\", \"teaches\": \"x\",\n"                       /* 2 */
+                           " \"server\": {\"workers\": 2,\n"                                /* 3 */
+                           "   \"overrides\": {\"breaker.window\": 30}},\n"                 /* 4 */
+                           " \"method\": [\n"                                               /* 5 */
+                           "  {\"at_s\": 1, \"fault\": \"slow delay=50ms duration=30s\",\n" /* 6 */
+                           "   \"id\": \"a\"},\n"                                           /* 7 */
+                           "  {\"at_s\": 0, \"act\": \"kill\", \"target\": \"worker:1\",\n" /* 8 */
+                           "   \"every_s\": 1, \"times\": 4},\n"                            /* 9 */
+                           "  {\"at_s\": 9, \"clear\": \"a\"}],\n"                          /* 10 */
+                           " \"hypothesis\": [\n"                                           /* 11 */
                            "  {\"probe\": \"load.latency_ms.p95\", \"op\": \"<\", \"limit\": 5}],\n"
-                           " \"expect\": {\"recover_s\": 2},\n"                                /* 13 */
-                           " \"proof\": \"worker_deaths_total >= 1\",\n"                       /* 14 */
-                           " \"short\": {\"method\": []},\n"                                   /* 15 */
-                           " \"control\": {\"server\": {\"workers\": 3}}\n"                    /* 16 */
+                           " \"expect\": {\"recover_s\": 2},\n"             /* 13 */
+                           " \"proof\": \"worker_deaths_total >= 1\",\n"    /* 14 */
+                           " \"short\": {\"method\": []},\n"                /* 15 */
+                           " \"control\": {\"server\": {\"workers\": 3}}\n" /* 16 */
                            "}\n";
 
 static struct spec spec;
@@ -86,9 +86,11 @@ static void what_is_wrong_is_named_with_its_line(void **unused)
         {"\"teaches\"", "\"teeches\"", "dir/07-x.json:2: teeches: no such key; allowed: title,"},
         {"\"teaches\": \"x\",", "", "dir/07-x.json:1: \"teaches\" is missing"},
         {"\"t\"", "5", ":2: title: want a text"},
-        {"\"workers\": 2", "\"workers\": 0", ":3: server.workers: want a whole number; allowed: 1 to 64"},
+        {"\"workers\": 2", "\"workers\": 0",
+         ":3: server.workers: want a whole number; allowed: 1 to 64"},
         {"\"workers\": 2", "\"workers\": 2.5", ":3: server.workers: want a whole number"},
-        {"\"workers\": 2", "\"workers\": 1", ":8: method[1]: there is no worker 1; allowed: 0 to 0"},
+        {"\"workers\": 2", "\"workers\": 1",
+         ":8: method[1]: there is no worker 1; allowed: 0 to 0"},
         {"breaker.window", "breaker.windows",
          ":4: server.overrides.\"breaker.windows\": unknown key"},
         {"\"breaker.window\": 30", "\"breaker.window\": 1",
@@ -97,27 +99,36 @@ static void what_is_wrong_is_named_with_its_line(void **unused)
         {"slow delay=50ms", "slow", ":6: method[0].fault: delay: missing; for example delay=50ms"},
         {"slow delay=50ms", "crash signal=HUP",
          ":6: method[0].fault: signal=HUP: not allowed; allowed: KILL, SEGV, ABRT"},
-        {"slow delay=50ms", "slow delay=50ms target=worker:2", "there is no worker 2; allowed: 0 to 1"},
+        {"slow delay=50ms", "slow delay=50ms target=worker:2",
+         "there is no worker 2; allowed: 0 to 1"},
         {"\"workers\": 2,", "\"workers\": 2, \"faults\": false,", "fault: needs faults"},
         {"\"kill\"", "\"kil\"", ":8: method[1].act: \"kil\": no such act; allowed: kill, stop,"},
-        {"worker:1", "worker:x", ":8: method[1].target: \"worker:x\": not known; allowed: worker:N,"},
+        {"worker:1", "worker:x",
+         ":8: method[1].target: \"worker:x\": not known; allowed: worker:N,"},
         {"\"every_s\": 1, ", "", "times: needs every_s"},
         {"\"clear\": \"a\"", "\"clear\": \"b\"", "no fault has the id \"b\""},
         {"\"clear\": \"a\"", "\"clear\": \"a\", \"act\": \"reload\"",
          ":10: method[2]: want one of fault, clear and act, not several"},
-        {"\"op\": \"<\"", "\"op\": \"=<\"", ":12: hypothesis[0].op: \"=<\": not known; allowed: <, <="},
+        {"\"op\": \"<\"", "\"op\": \"=<\"",
+         ":12: hypothesis[0].op: \"=<\": not known; allowed: <, <="},
         {", \"limit\": 5", "", ":12: hypothesis[0]: \"limit\" is missing"},
-        {"load.latency_ms.p95", "lod.p95", ":12: hypothesis[0].probe: lod.p95: allowed before the dot"},
+        {"load.latency_ms.p95", "lod.p95",
+         ":12: hypothesis[0].probe: lod.p95: allowed before the dot"},
         {"\"limit\": 5", "\"limit\": 5, \"mode\": \"continuous\"",
          "load.latency_ms.p95 is known at the end alone"},
-        {"\"recover_s\": 2", "\"recover_s\": \"2\"", ":13: expect.recover_s: want a number; allowed: 0.001"},
+        {"\"recover_s\": 2", "\"recover_s\": \"2\"",
+         ":13: expect.recover_s: want a number; allowed: 0.001"},
         {"\"recover_s\": 2", "\"detect_s\": 2", "say which detector with detect_by"},
-        {"\"recover_s\": 2", "\"detect_by\": \"smoke\"", ":13: expect.detect_by: smoke: no detector"},
-        {"\"recover_s\": 2", "\"blast_radius\": [\"disk\"]", ":13: expect.blast_radius[0]: no compartment"},
-        {"worker_deaths_total", "worker_death_total", ":14: proof: no metric \"worker_death_total\""},
+        {"\"recover_s\": 2", "\"detect_by\": \"smoke\"",
+         ":13: expect.detect_by: smoke: no detector"},
+        {"\"recover_s\": 2", "\"blast_radius\": [\"disk\"]",
+         ":13: expect.blast_radius[0]: no compartment"},
+        {"worker_deaths_total", "worker_death_total",
+         ":14: proof: no metric \"worker_death_total\""},
         {" >= 1", "", ":14: proof: want a comparison"},
         {"\"method\": []", "\"metod\": []", ":15: metod: no such key"},
-        {"{\"server\": {\"workers\": 3}}", "{\"server\": {\"workers\": 1}}", "there is no worker 1"},
+        {"{\"server\": {\"workers\": 3}}", "{\"server\": {\"workers\": 1}}",
+         "there is no worker 1"},
         {"\"t\",", "\"t\"", "dir/07-x.json:2: "},
         {"\"t\",", "\"t\", \"title\": \"u\",", "duplicate object key"},
     };

@@ -11,10 +11,10 @@
 #include "tools/drill/measure.h"
 #include "tools/drill/verdict.h"
 
-#define BEGIN_NS  (100 * NS_PER_S)
-#define STEP_NS   (200 * NS_PER_MS)
-#define FAULT_S   5.0 /* since BEGIN_NS */
-#define CLEAR_S   10.0
+#define BEGIN_NS (100 * NS_PER_S)
+#define STEP_NS  (200 * NS_PER_MS)
+#define FAULT_S  5.0 /* since BEGIN_NS */
+#define CLEAR_S  10.0
 
 static struct spec spec;
 static struct evidence evidence;
@@ -57,8 +57,8 @@ static void tell(const struct story *story)
                                  .after_ns = at(15),
                                  .end_ns = at(18)};
     for (uint64_t t = at(0); t <= at(18); t += STEP_NS) {
-        struct sample *sample =
-            evidence_add_sample(&evidence, evidence_value_at(&spec.selectors, spec.selectors.count));
+        struct sample *sample = evidence_add_sample(
+            &evidence, evidence_value_at(&spec.selectors, spec.selectors.count));
         double seconds = (double)(t - BEGIN_NS) / 1e9;
         bool bad = seconds > FAULT_S && seconds <= CLEAR_S + story->longer_s + 0.01;
         answers += rate * 0.2;
@@ -77,12 +77,12 @@ static void tell(const struct story *story)
         }
         for (unsigned i = 0; i < spec.selectors.count; i++)
             sample->value[evidence_value_at(&spec.selectors, i)] = answers;
-        *evidence_add_look(&evidence) = (struct look){t, NS_PER_MS, bad ? LOOK_DEGRADED : LOOK_HEALTHY};
+        *evidence_add_look(&evidence) =
+            (struct look){t, NS_PER_MS, bad ? LOOK_DEGRADED : LOOK_HEALTHY};
     }
-    evidence.summary[0] =
-        json_pack("{s:{s:f,s:f},s:{s:i,s:i,s:i},s:{s:f},s:[]}", "latency_ms", "p95", 12.5, "p99", 80.0,
-                  "audit", "lost", 0, "duplicate", 0, "corrupt", 0, "scheduler_lag_ms", "p99", 1.0,
-                  "invalid");
+    evidence.summary[0] = json_pack("{s:{s:f,s:f},s:{s:i,s:i,s:i},s:{s:f},s:[]}", "latency_ms",
+                                    "p95", 12.5, "p99", 80.0, "audit", "lost", 0, "duplicate", 0,
+                                    "corrupt", 0, "scheduler_lag_ms", "p99", 1.0, "invalid");
     assert_non_null(evidence.summary[0]);
 }
 
@@ -118,7 +118,8 @@ static void what_holds_passes(void **unused)
 static void what_must_hold_and_does_not_deviates(void **unused)
 {
     (void)unused;
-    read_spec("{\"probe\": \"load.latency_ms.p95\", \"op\": \"<\", \"limit\": 10, \"noise\": 1}" DULL);
+    read_spec(
+        "{\"probe\": \"load.latency_ms.p95\", \"op\": \"<\", \"limit\": 10, \"noise\": 1}" DULL);
     tell(&(struct story){0});
     assert_int_equal(judge(), DRILL_DEVIATED);
     assert_non_null(strstr(verdict.why, "load.latency_ms.p95: 12.5, asserted < 10"));
@@ -150,10 +151,13 @@ static void a_late_load_is_invalid_only_when_it_is_very_late(void **unused)
     json_array_append_new(json_object_get(evidence.summary[0], "invalid"),
                           json_string("the load tester itself was late"));
     assert_int_equal(judge(), DRILL_PASS);
-    json_object_set_new(json_object_get(evidence.summary[0], "scheduler_lag_ms"), "p99", json_real(40));
+    json_object_set_new(json_object_get(evidence.summary[0], "scheduler_lag_ms"), "p99",
+                        json_real(40));
     assert_int_equal(judge(), DRILL_INVALID);
-    json_object_set_new(json_object_get(evidence.summary[0], "scheduler_lag_ms"), "p99", json_real(1));
-    json_array_append_new(json_object_get(evidence.summary[0], "invalid"), json_string("answers 429"));
+    json_object_set_new(json_object_get(evidence.summary[0], "scheduler_lag_ms"), "p99",
+                        json_real(1));
+    json_array_append_new(json_object_get(evidence.summary[0], "invalid"),
+                          json_string("answers 429"));
     assert_int_equal(judge(), DRILL_INVALID);
 }
 
@@ -228,13 +232,15 @@ static void leakage_is_what_others_suffer(void **unused)
 static void a_continuous_probe_finds_the_worst_second(void **unused)
 {
     (void)unused;
-    read_spec("{\"probe\": \"health.degraded\", \"op\": \"<=\", \"limit\": 2, \"noise\": 1, \"during\": "
-              "\"all\", \"mode\": \"continuous\"}" DULL);
+    read_spec(
+        "{\"probe\": \"health.degraded\", \"op\": \"<=\", \"limit\": 2, \"noise\": 1, \"during\": "
+        "\"all\", \"mode\": \"continuous\"}" DULL);
     tell(&(struct story){.share = 1, .both = true});
     assert_int_equal(judge(), DRILL_DEVIATED);
     assert_float_equal(line("health.degraded")->measured, 5, 1e-9);
     assert_in_range((int)(line("health.degraded")->worst_s * 10), 0, 6);
-    read_spec("{\"probe\": \"health.degraded\", \"op\": \"==\", \"limit\": 0, \"from_s\": 6, \"to_s\": 13}" DULL);
+    read_spec("{\"probe\": \"health.degraded\", \"op\": \"==\", \"limit\": 0, \"from_s\": 6, "
+              "\"to_s\": 13}" DULL);
     assert_int_equal(judge(), DRILL_PASS);
 }
 

@@ -16,9 +16,9 @@
 #include "common/slot_view.h"
 #include "tools/drill/process.h"
 
-#define GATE_WAIT_NS  (3 * NS_PER_S) /* for somebody to be in the gate */
-#define GATE_LOOK_US  20
-#define COPY_CHUNK    (256 * 1024)
+#define GATE_WAIT_NS (3 * NS_PER_S) /* for somebody to be in the gate */
+#define GATE_LOOK_US 20
+#define COPY_CHUNK   (256 * 1024)
 
 /* Bytes of -shm (SQLite's wal.c): the writer's lock, and of the five read marks the second. */
 #define SHM_WRITE_LOCK 120
@@ -198,7 +198,7 @@ static int replace(struct acts *acts, char *done, size_t size)
     return say(done, size, 0, "a copy took the name app.db");
 }
 
-static int delete(struct acts *acts, char *done, size_t size)
+static int delete (struct acts *acts, char *done, size_t size)
 {
     char path[PATH_MAX];
     for (unsigned i = 0; i < 3; i++) {

@@ -15,9 +15,8 @@
 
 static const char *const comparison_names[] = {"<", "<=", "==", "!=", ">=", ">"};
 static const char *const reading_names[] = {"delta", "max", "min", "last", "p50", "p95", "p99"};
-static const char *const roots[] = {"load",   "load2", "health", "detect",
-                                    "events", "drill", "rows",   "board",
-                                    "step"};
+static const char *const roots[] = {"load",  "load2", "health", "detect", "events",
+                                    "drill", "rows",  "board",  "step"};
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -211,10 +210,11 @@ static unsigned parse_metric(struct parser *parser, const char *name, int readin
     if (reading < 0)
         reading = selector.gauge ? READ_MAX : READ_DELTA;
     if (selector.histogram != (reading >= READ_P50))
-        return fail(parser, selector.histogram
-                                ? "%s is a histogram; allowed: p50(), p95(), p99() of it, or its "
-                                  "_count and _sum"
-                                : "%s is no histogram; allowed: delta(), max(), min(), last()",
+        return fail(parser,
+                    selector.histogram
+                        ? "%s is a histogram; allowed: p50(), p95(), p99() of it, or its "
+                          "_count and _sum"
+                        : "%s is no histogram; allowed: delta(), max(), min(), last()",
                     name);
     struct node node = {.kind = NODE_METRIC, .reading = (enum reading)reading};
     node.selector = parser->failed ? 0 : add_selector(parser, &selector);
@@ -230,8 +230,9 @@ static unsigned parse_path(struct parser *parser, const char *name)
             snprintf(node.path, sizeof node.path, "%s", name);
             return add_node(parser, node);
         }
-    return fail(parser, "%s: allowed before the dot: load, load2, health, detect, events, drill, "
-                        "rows, board, step",
+    return fail(parser,
+                "%s: allowed before the dot: load, load2, health, detect, events, drill, "
+                "rows, board, step",
                 name);
 }
 
@@ -256,8 +257,8 @@ static unsigned parse_atom(struct parser *parser)
         return add_node(parser, node);
     }
     if (take(parser, "(")) {
-        unsigned inside = parser->depth++ < DEPTH_MAX ? parse_sum(parser)
-                                                      : fail(parser, "nested too deep");
+        unsigned inside =
+            parser->depth++ < DEPTH_MAX ? parse_sum(parser) : fail(parser, "nested too deep");
         if (!parser->failed && !take(parser, ")"))
             fail(parser, "a ( without its )");
         parser->depth--;

@@ -95,8 +95,7 @@ static void find_all(struct options *options)
             continue;
         if (options->count == FILES_MAX)
             errx(EXIT_CONFIGURATION, "%s: more than %d drills", directory, FILES_MAX);
-        snprintf(options->file[options->count++], PATH_ROOM, "%s/%.200s", directory,
-                 entry->d_name);
+        snprintf(options->file[options->count++], PATH_ROOM, "%s/%.200s", directory, entry->d_name);
     }
     closedir(entries);
     if (options->count == 0)
@@ -234,9 +233,8 @@ static int open_signals(void)
 static int command_run(const struct options *options, struct spec *spec)
 {
     static struct tally tally[FILES_MAX];
-    struct runner_options how = {.attach = options->attach,
-                                 .signal_fd = open_signals(),
-                                 .progress = isatty(STDERR_FILENO)};
+    struct runner_options how = {
+        .attach = options->attach, .signal_fd = open_signals(), .progress = isatty(STDERR_FILENO)};
     char error[600];
     unsigned count = 0;
     for (unsigned i = 0; i < options->count; i++) {
@@ -277,9 +275,8 @@ static bool prove_arm(const struct options *options, const struct runner_options
 
 static int command_prove(const struct options *options, struct spec *spec)
 {
-    struct runner_options how = {.attach = options->attach,
-                                 .signal_fd = open_signals(),
-                                 .progress = isatty(STDERR_FILENO)};
+    struct runner_options how = {
+        .attach = options->attach, .signal_fd = open_signals(), .progress = isatty(STDERR_FILENO)};
     char error[600];
     bool good = true, interrupted = false;
     for (unsigned i = 0; i < options->count && !interrupted; i++) {
@@ -289,11 +286,11 @@ static int command_prove(const struct options *options, struct spec *spec)
         if (!has_fault)
             printf("%s has no fault: nothing to take away\n\n", spec->name);
         else
-            good &= prove_arm(options, &how, spec, options->file[i],
-                              arm_of(options) | ARM_NO_FAULT, &interrupted);
+            good &= prove_arm(options, &how, spec, options->file[i], arm_of(options) | ARM_NO_FAULT,
+                              &interrupted);
         if (has_control && !interrupted)
-            good &= prove_arm(options, &how, spec, options->file[i],
-                              arm_of(options) | ARM_CONTROL, &interrupted);
+            good &= prove_arm(options, &how, spec, options->file[i], arm_of(options) | ARM_CONTROL,
+                              &interrupted);
     }
     return interrupted ? 3 : good ? 0 : 1;
 }
@@ -318,9 +315,12 @@ static int command_list(const struct options *options, struct spec *spec)
 static void parse_options(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"attach", required_argument, NULL, 'a'}, {"out", required_argument, NULL, 'o'},
-        {"short", no_argument, NULL, 's'},        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+        {"attach", required_argument, NULL, 'a'},
+        {"out", required_argument, NULL, 'o'},
+        {"short", no_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
     int option;

@@ -8,8 +8,8 @@
 
 #include "common/clock.h"
 
-#define GOOD_SHARE  0.01
-#define WINDOW_NS   NS_PER_S
+#define GOOD_SHARE      0.01
+#define WINDOW_NS       NS_PER_S
 #define SAMPLE_SLACK_NS (NS_PER_S / 20)
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -450,7 +450,6 @@ double measure_term(void *argument, const struct node *term)
     case 's':
         return step(measure, name);
     default:
-        return strncmp(term->path, "detect", 6) == 0 ? detect(measure, name)
-                                                     : drill(measure, name);
+        return strncmp(term->path, "detect", 6) == 0 ? detect(measure, name) : drill(measure, name);
     }
 }

@@ -129,10 +129,10 @@ static json_t *timeline(const struct evidence *evidence)
     json_t *list = json_array();
     size_t e = 0, d = 0;
     while (e < evidence->event_count || d < evidence->deed_count) {
-        bool deed = d < evidence->deed_count &&
-                    (e == evidence->event_count ||
-                     evidence->deed[d].t_ns <=
-                         evidence_mono_ns(evidence, evidence->event[e].wall_us));
+        bool deed =
+            d < evidence->deed_count &&
+            (e == evidence->event_count ||
+             evidence->deed[d].t_ns <= evidence_mono_ns(evidence, evidence->event[e].wall_us));
         json_array_append_new(list, deed ? of_deed(evidence, &evidence->deed[d])
                                          : of_event(evidence, &evidence->event[e]));
         d += deed;
@@ -206,7 +206,7 @@ static json_t *server_series(const struct evidence *evidence)
         set(one, "quarantined", json_integer(to->quarantined));
         set(one, "breakers", json_integer(to->breakers));
         set(one, "lost", json_integer((json_int_t)(to->lost - from->lost)));
-        for (unsigned class = 0; class < CLASS_COUNT; class++)
+        for (unsigned class = 0; class < CLASS_COUNT; class ++)
             set(classes, class_name(class), rates(from, to, class));
         set(one, "classes", classes);
         json_array_append_new(list, one);
@@ -286,17 +286,18 @@ static const char *paint(bool colour, const char *code)
 
 static const char *colour_of(enum drill_result result)
 {
-    return result == DRILL_PASS                                    ? "\033[32m"
-           : result == DRILL_DEVIATED                              ? "\033[31m"
+    return result == DRILL_PASS                                     ? "\033[32m"
+           : result == DRILL_DEVIATED                               ? "\033[31m"
            : result == DRILL_SKIPPED || result == DRILL_INTERRUPTED ? "\033[33m"
-                                                                   : "\033[31m";
+                                                                    : "\033[31m";
 }
 
 static void print_line(const struct verdict_line *line, bool colour, FILE *out)
 {
     const char *mark = line->holds ? "ok  " : line->should ? "note" : "FAIL";
-    fprintf(out, "  %s%s%s  ", paint(colour && !line->holds, line->should ? "\033[33m" : "\033[31m"),
-            mark, paint(colour && !line->holds, "\033[0m"));
+    fprintf(out, "  %s%s%s  ",
+            paint(colour && !line->holds, line->should ? "\033[33m" : "\033[31m"), mark,
+            paint(colour && !line->holds, "\033[0m"));
     if (isnan(line->measured))
         fprintf(out, "%12s", "not measured");
     else

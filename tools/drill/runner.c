@@ -17,8 +17,8 @@
 #include "tools/drill/acts.h"
 #include "tools/drill/house.h"
 #include "tools/drill/load.h"
-#include "tools/drill/process.h"
 #include "tools/drill/prober.h"
+#include "tools/drill/process.h"
 #include "tools/drill/remote.h"
 #include "tools/drill/sampler.h"
 #include "tools/drill/verdict.h"
@@ -189,9 +189,9 @@ static void clear_faults(struct runner *runner, const struct spec_step *clear)
 static void start_second_load(struct runner *runner, const struct spec_step *step)
 {
     char error[300];
-    bool good = !runner->load[1].started &&
-                load_start(&runner->load[1], 1, &runner->house, &step->load, step->duration_s,
-                           error, sizeof error) == 0;
+    bool good =
+        !runner->load[1].started && load_start(&runner->load[1], 1, &runner->house, &step->load,
+                                               step->duration_s, error, sizeof error) == 0;
     if (!good)
         evidence_trouble(runner->evidence, "second load: %s",
                          runner->load[1].started ? "one runs already" : error);
@@ -306,8 +306,7 @@ static uint64_t earliest(const struct runner *runner, uint64_t until_ns)
 /* Wait for the next thing, at most until then, and do it. False when the drill is over. */
 static bool turn(struct runner *runner, uint64_t until_ns)
 {
-    struct pollfd fds[2] = {{.fd = runner->options->signal_fd, .events = POLLIN},
-                            {.fd = -1}};
+    struct pollfd fds[2] = {{.fd = runner->options->signal_fd, .events = POLLIN}, {.fd = -1}};
     if (runner->prober)
         fds[1] = prober_poll(runner->prober);
     poll(fds, 2, clock_ms_until(earliest(runner, until_ns), clock_now_ns(), 1000));
@@ -373,8 +372,8 @@ static bool learn_of_server(struct runner *runner)
     }
     runner->prober = prober_open(runner->evidence, house->address);
     if (!runner->prober)
-        evidence_trouble(runner->evidence, "the server listens on %s; a drill needs an IPv4 address",
-                         house->address);
+        evidence_trouble(runner->evidence,
+                         "the server listens on %s; a drill needs an IPv4 address", house->address);
     return runner->prober != NULL;
 }
 

@@ -299,8 +299,8 @@ static void read_board(struct sampler *sampler, struct sample *sample)
     sample->restarting = board->restarting;
     sample->quarantined = board->quarantined;
     sample->lost = board->metrics.requests_lost[0][0];
-    sample->db_state = atomic_load_explicit(&sampler->region->board.words.db_state,
-                                            memory_order_relaxed);
+    sample->db_state =
+        atomic_load_explicit(&sampler->region->board.words.db_state, memory_order_relaxed);
 }
 
 static void add_base(const struct sampler *sampler, struct sample *sample)

@@ -12,19 +12,19 @@
 #include "common/fault_spec.h"
 #include "tools/drill/fields.h"
 
-#define FILE_LIMIT (64 * 1024)
+#define FILE_LIMIT      (64 * 1024)
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const act_names[] = {
-    "signal", "db_move", "db_restore", "db_replace", "db_delete",        "lock", "reader",
-    "release", "fill",   "reload",     "start_supervisor", "load", NULL};
+    "signal",  "db_move", "db_restore", "db_replace",       "db_delete", "lock", "reader",
+    "release", "fill",    "reload",     "start_supervisor", "load",      NULL};
 _Static_assert(COUNT_OF(act_names) == ACT_COUNT + 1, "a name for each act");
 static const char *const window_names[] = {"fault", "before", "after", "all", NULL};
 static const char *const mode_names[] = {"edge", "continuous", NULL};
 static const char *const level_names[] = {"must", "should", NULL};
 static const char *const operator_names[] = {"<", "<=", "==", "!=", ">=", ">", NULL};
-static const char *const signal_names[] = {"KILL", "STOP", "CONT", "TERM", "HUP", "SEGV",
-                                           "ABRT", "QUIT", NULL};
+static const char *const signal_names[] = {"KILL", "STOP", "CONT", "TERM", "HUP",
+                                           "SEGV", "ABRT", "QUIT", NULL};
 static const int signal_numbers[] = {SIGKILL, SIGSTOP, SIGCONT, SIGTERM,
                                      SIGHUP,  SIGSEGV, SIGABRT, SIGQUIT};
 
@@ -40,20 +40,33 @@ const char *window_name(unsigned window)
 
 /* ---- the tables ---------------------------------------------------------------------------- */
 
-#define TEXT(word, of, member)                                                                   \
-    {.key = word, .type = FIELD_TEXT, .offset = offsetof(struct of, member),                     \
-     .size = sizeof((struct of *)NULL)->member}
+#define TEXT(word, of, member)                                                  \
+    {                                                                           \
+        .key = word, .type = FIELD_TEXT, .offset = offsetof(struct of, member), \
+        .size = sizeof((struct of *)NULL)->member                               \
+    }
 #define NUMBER(word, of, member, from, to)                                                       \
-    {.key = word, .type = FIELD_NUMBER, .offset = offsetof(struct of, member), .least = from,    \
-     .most = to}
-#define COUNT(word, of, member, from, to)                                                        \
-    {.key = word, .type = FIELD_COUNT, .offset = offsetof(struct of, member), .least = from,     \
-     .most = to}
-#define FLAG(word, of, member)                                                                   \
-    {.key = word, .type = FIELD_FLAG, .offset = offsetof(struct of, member)}
-#define CHOICE(word, of, member, names)                                                          \
-    {.key = word, .type = FIELD_CHOICE, .offset = offsetof(struct of, member), .choices = names}
-#define SPECIAL(word, function) {.key = word, .type = FIELD_SPECIAL, .special = function}
+    {                                                                                            \
+        .key = word, .type = FIELD_NUMBER, .offset = offsetof(struct of, member), .least = from, \
+        .most = to                                                                               \
+    }
+#define COUNT(word, of, member, from, to)                                                       \
+    {                                                                                           \
+        .key = word, .type = FIELD_COUNT, .offset = offsetof(struct of, member), .least = from, \
+        .most = to                                                                              \
+    }
+#define FLAG(word, of, member)                                                 \
+    {                                                                          \
+        .key = word, .type = FIELD_FLAG, .offset = offsetof(struct of, member) \
+    }
+#define CHOICE(word, of, member, names)                                                            \
+    {                                                                                              \
+        .key = word, .type = FIELD_CHOICE, .offset = offsetof(struct of, member), .choices = names \
+    }
+#define SPECIAL(word, function)                                 \
+    {                                                           \
+        .key = word, .type = FIELD_SPECIAL, .special = function \
+    }
 
 static const struct field load_fields[] = {
     TEXT("profile", spec_load, profile),
@@ -96,13 +109,15 @@ static void take_overrides(struct reader *reader, const json_t *value, void *obj
     if (!json_is_object(value))
         fields_fail(reader, "want an object of configuration keys");
     config_defaults(&config);
-    json_object_foreach((json_t *)value, key, text) {
+    json_object_foreach((json_t *)value, key, text)
+    {
         size_t length = fields_enter(reader, key);
         char plain[64];
         if (json_is_integer(text))
             snprintf(plain, sizeof plain, "%lld", (long long)json_integer_value(text));
         else
-            snprintf(plain, sizeof plain, "%s", json_string_value(text) ? json_string_value(text) : "");
+            snprintf(plain, sizeof plain, "%s",
+                     json_string_value(text) ? json_string_value(text) : "");
         if (!json_is_integer(text) && !json_is_string(text))
             fields_fail(reader, "want a text or a whole number");
         else if (server->override_count == SPEC_OVERRIDES)
@@ -147,22 +162,43 @@ struct raw_probe {
 };
 
 static const struct field probe_fields[] = {
-    {.key = "probe", .type = FIELD_TEXT, .offset = offsetof(struct raw_probe, text),
-     .size = EXPRESSION_TEXT, .required = true},
-    {.key = "op", .type = FIELD_CHOICE, .offset = offsetof(struct raw_probe, probe.op),
-     .choices = operator_names, .required = true},
-    {.key = "limit", .type = FIELD_NUMBER, .offset = offsetof(struct raw_probe, probe.limit),
-     .least = -1e12, .most = 1e12, .required = true},
-    {.key = "noise", .type = FIELD_NUMBER, .offset = offsetof(struct raw_probe, probe.noise),
-     .least = 0.1, .most = 10},
+    {.key = "probe",
+     .type = FIELD_TEXT,
+     .offset = offsetof(struct raw_probe, text),
+     .size = EXPRESSION_TEXT,
+     .required = true},
+    {.key = "op",
+     .type = FIELD_CHOICE,
+     .offset = offsetof(struct raw_probe, probe.op),
+     .choices = operator_names,
+     .required = true},
+    {.key = "limit",
+     .type = FIELD_NUMBER,
+     .offset = offsetof(struct raw_probe, probe.limit),
+     .least = -1e12,
+     .most = 1e12,
+     .required = true},
+    {.key = "noise",
+     .type = FIELD_NUMBER,
+     .offset = offsetof(struct raw_probe, probe.noise),
+     .least = 0.1,
+     .most = 10},
     CHOICE("mode", raw_probe, mode, mode_names),
     CHOICE("level", raw_probe, level, level_names),
-    {.key = "during", .type = FIELD_CHOICE, .offset = offsetof(struct raw_probe, probe.during),
+    {.key = "during",
+     .type = FIELD_CHOICE,
+     .offset = offsetof(struct raw_probe, probe.during),
      .choices = window_names},
-    {.key = "from_s", .type = FIELD_NUMBER, .offset = offsetof(struct raw_probe, probe.from_s),
-     .least = 0, .most = 3600},
-    {.key = "to_s", .type = FIELD_NUMBER, .offset = offsetof(struct raw_probe, probe.to_s),
-     .least = 0.5, .most = 3600},
+    {.key = "from_s",
+     .type = FIELD_NUMBER,
+     .offset = offsetof(struct raw_probe, probe.from_s),
+     .least = 0,
+     .most = 3600},
+    {.key = "to_s",
+     .type = FIELD_NUMBER,
+     .offset = offsetof(struct raw_probe, probe.to_s),
+     .least = 0.5,
+     .most = 3600},
 };
 
 /* A bound from above on time or a share is one of behaviour; others are as they are said. */
@@ -250,8 +286,9 @@ static void check_target(struct reader *reader, const char *target)
     if (strncmp(target, "worker:", 7) == 0 && target[7] >= '0' && target[7] <= '9' &&
         strtoul(target + 7, &end, 10) < WORKERS_MAX && *end == '\0')
         return;
-    fields_fail(reader, "\"%s\": not known; allowed: worker:N, any, all, gate, supervisor, "
-                        "sentinel, keeper, console",
+    fields_fail(reader,
+                "\"%s\": not known; allowed: worker:N, any, all, gate, supervisor, "
+                "sentinel, keeper, console",
                 target);
 }
 
@@ -275,9 +312,10 @@ static void take_act(struct reader *reader, const json_t *value, struct raw_step
         if (strcmp(act_names[i], raw->act) == 0)
             step->act = i;
     if (step->act == ACT_COUNT)
-        fields_fail(reader, "\"%s\": no such act; allowed: kill, stop, cont, signal, db_move, "
-                            "db_restore, db_replace, db_delete, lock, reader, release, fill, "
-                            "reload, start_supervisor, load",
+        fields_fail(reader,
+                    "\"%s\": no such act; allowed: kill, stop, cont, signal, db_move, "
+                    "db_restore, db_replace, db_delete, lock, reader, release, fill, "
+                    "reload, start_supervisor, load",
                     raw->act);
     fields_leave(reader, length);
     if (reader->failed)
@@ -338,8 +376,8 @@ static void take_step(struct reader *reader, const json_t *value, void *object)
 static void take_method(struct reader *reader, const json_t *value, void *object)
 {
     struct spec *spec = object;
-    spec->step_count = fields_take_array(reader, value, SPEC_STEPS, take_step, spec->step,
-                                         sizeof spec->step[0]);
+    spec->step_count =
+        fields_take_array(reader, value, SPEC_STEPS, take_step, spec->step, sizeof spec->step[0]);
 }
 
 static void take_rollbacks(struct reader *reader, const json_t *value, void *object)
@@ -388,8 +426,9 @@ static void take_detect_by(struct reader *reader, const json_t *value, void *obj
     if (known)
         snprintf(spec->detect_by, sizeof spec->detect_by, "%s", name);
     else
-        fields_fail(reader, "%s: no detector; allowed: degraded, verdict, breaker, or the name of "
-                            "an event",
+        fields_fail(reader,
+                    "%s: no detector; allowed: degraded, verdict, breaker, or the name of "
+                    "an event",
                     name ? name : "?");
 }
 
@@ -456,10 +495,16 @@ static void take_arm(struct reader *reader, const json_t *value, void *object)
 }
 
 static const struct field spec_fields[] = {
-    {.key = "title", .type = FIELD_TEXT, .offset = offsetof(struct spec, title),
-     .size = sizeof((struct spec *)NULL)->title, .required = true},
-    {.key = "teaches", .type = FIELD_TEXT, .offset = offsetof(struct spec, teaches),
-     .size = sizeof((struct spec *)NULL)->teaches, .required = true},
+    {.key = "title",
+     .type = FIELD_TEXT,
+     .offset = offsetof(struct spec, title),
+     .size = sizeof((struct spec *)NULL)->title,
+     .required = true},
+    {.key = "teaches",
+     .type = FIELD_TEXT,
+     .offset = offsetof(struct spec, teaches),
+     .size = sizeof((struct spec *)NULL)->teaches,
+     .required = true},
     SPECIAL("phases", take_phases),
     SPECIAL("load", take_load_of_spec),
     SPECIAL("server", take_server),
@@ -547,8 +592,8 @@ static void check_whole(struct reader *reader, const struct spec *spec)
         bool known = step->kind != STEP_CLEAR || strcmp(step->id, "all") == 0;
         unsigned worker = 0;
         for (unsigned n = 0; n < spec->step_count; n++)
-            known = known || (spec->step[n].kind == STEP_FAULT &&
-                              strcmp(spec->step[n].id, step->id) == 0);
+            known = known ||
+                    (spec->step[n].kind == STEP_FAULT && strcmp(spec->step[n].id, step->id) == 0);
         size_t length = fields_enter(reader, "method");
         fields_enter_element(reader, i);
         if (step->kind == STEP_ACT && step->act == ACT_FILL && !spec->server.tmpfs_mib)
@@ -581,8 +626,7 @@ int spec_parse(struct spec *spec, const char *path, const char *text, unsigned a
         snprintf(error, error_size, "%s:%d: %s", path, mistake.line, mistake.text);
         return -1;
     }
-    struct reader reader = {
-        .file = path, .text = text, .error = error, .error_size = error_size};
+    struct reader reader = {.file = path, .text = text, .error = error, .error_size = error_size};
     spec->has_control = json_object_get(root, "control") != NULL;
     spec->has_short = json_object_get(root, "short") != NULL;
     if (arm & ARM_CONTROL) {

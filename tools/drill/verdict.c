@@ -10,12 +10,12 @@
 #include "common/clock.h"
 #include "tools/drill/measure.h"
 
-#define STEADY_ERRORS   0.01
-#define LEAST_REQUESTS  20 /* in a compartment, to speak of a share */
-#define WINDOW_NS       NS_PER_S
+#define STEADY_ERRORS  0.01
+#define LEAST_REQUESTS 20 /* in a compartment, to speak of a share */
+#define WINDOW_NS      NS_PER_S
 /* loadtest calls itself late above 5 ms. Bounds here are tens of milliseconds and have their own
  * factor, so a drill on a busy machine is worth something for longer than a measurement. */
-#define LAG_LIMIT_MS    25.0
+#define LAG_LIMIT_MS 25.0
 
 static const char *const result_names[] = {"PASS",    "DEVIATED", "INVALID",
                                            "ABORTED", "SKIPPED",  "INTERRUPTED"};
@@ -74,8 +74,8 @@ bool drill_is_steady(const struct evidence *evidence, uint64_t from_ns, uint64_t
 
 static double margin_of(enum comparison op, double measured, double asserted)
 {
-    double distance = op == GREATER || op == GREATER_EQUAL ? measured - asserted
-                                                           : asserted - measured;
+    double distance =
+        op == GREATER || op == GREATER_EQUAL ? measured - asserted : asserted - measured;
     return fabs(asserted) > 0 ? distance / fabs(asserted) : distance;
 }
 
@@ -145,8 +145,7 @@ static void add_probe(struct drill_verdict *verdict, const struct evidence *evid
     measure.to_ns = to_ns;
     if (!probe->continuous)
         line.measured = expression_value(&probe->value, measure_term, &measure);
-    for (uint64_t at = from_ns; probe->continuous && at + WINDOW_NS <= to_ns;
-         at += WINDOW_NS / 2) {
+    for (uint64_t at = from_ns; probe->continuous && at + WINDOW_NS <= to_ns; at += WINDOW_NS / 2) {
         measure.from_ns = at;
         measure.to_ns = at + WINDOW_NS;
         double value = expression_value(&probe->value, measure_term, &measure);
@@ -324,8 +323,7 @@ static void compare_all(struct drill_verdict *verdict, const struct evidence *ev
         add_expectation(verdict, "corrupt writes", verdict->corrupt, EQUAL, 0, 1);
     }
     char why[256] = "";
-    bool steady =
-        drill_is_steady(evidence, evidence->after_ns, evidence->end_ns, why, sizeof why);
+    bool steady = drill_is_steady(evidence, evidence->after_ns, evidence->end_ns, why, sizeof why);
     snprintf(name, sizeof name, "steady after%s%s", *why ? ": " : "", why);
     add_expectation(verdict, name, steady, EQUAL, 1, 1);
 }
@@ -365,9 +363,9 @@ static void conclude(struct drill_verdict *verdict, const struct evidence *evide
     }
     verdict->result = failed ? DRILL_DEVIATED : DRILL_PASS;
     if (first)
-        snprintf(verdict->why, sizeof verdict->why, "%u of %u do not hold; %s: %.6g, asserted %s %.6g",
-                 failed, verdict->line_count, first->name, first->measured,
-                 comparison_name(first->op), first->asserted);
+        snprintf(verdict->why, sizeof verdict->why,
+                 "%u of %u do not hold; %s: %.6g, asserted %s %.6g", failed, verdict->line_count,
+                 first->name, first->measured, comparison_name(first->op), first->asserted);
     else
         snprintf(verdict->why, sizeof verdict->why, "all %u hold%s", verdict->line_count - should,
                  should ? " that must" : "");
@@ -376,7 +374,8 @@ static void conclude(struct drill_verdict *verdict, const struct evidence *evide
 void drill_judge(const struct evidence *evidence, struct drill_verdict *verdict)
 {
     memset(verdict, 0, sizeof *verdict);
-    verdict->detect_degraded_s = verdict->detect_verdict_s = verdict->detect_breaker_s = (double)NAN;
+    verdict->detect_degraded_s = verdict->detect_verdict_s = verdict->detect_breaker_s =
+        (double)NAN;
     verdict->detect_event_s = verdict->recover_s = verdict->first_failure_s = (double)NAN;
     verdict->blast_share = verdict->lost = verdict->duplicate = verdict->corrupt = (double)NAN;
     verdict->lag_p99_ms = (double)NAN;

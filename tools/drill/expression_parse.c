@@ -140,11 +140,21 @@ static void take_labels(struct parser *parser, struct selector *selector, const 
     }
 }
 
+static bool same_selector(const struct selector *a, const struct selector *b)
+{
+    bool same = strcmp(a->name, b->name) == 0 && a->label_count == b->label_count;
+    for (unsigned i = 0; same && i < a->label_count; i++)
+        same = strcmp(a->label[i].key, b->label[i].key) == 0 &&
+               strcmp(a->label[i].value, b->label[i].value) == 0 &&
+               a->label[i].differs == b->label[i].differs;
+    return same;
+}
+
 static unsigned add_selector(struct parser *parser, const struct selector *selector)
 {
     struct selectors *list = parser->selectors;
     for (unsigned i = 0; i < list->count; i++)
-        if (memcmp(&list->all[i], selector, sizeof *selector) == 0)
+        if (same_selector(&list->all[i], selector))
             return i;
     if (list->count == SELECTORS_MAX)
         return fail(parser, "more than %d metrics in one drill", SELECTORS_MAX);
@@ -155,9 +165,8 @@ static unsigned add_selector(struct parser *parser, const struct selector *selec
 /* `reading` < 0: not said. */
 static unsigned parse_metric(struct parser *parser, const char *name, int reading)
 {
-    struct selector selector;
+    struct selector selector = {0};
     char known[160];
-    memset(&selector, 0, sizeof selector); /* compared as bytes */
     snprintf(selector.name, sizeof selector.name, "%s", name);
     if (!find_metric(name, &selector, known, sizeof known))
         return fail(parser, "no metric \"%s\"; allowed: those of docs/metrics.md and %s", name,

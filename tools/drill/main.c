@@ -161,8 +161,11 @@ static int worst_code(const struct tally *tally, unsigned count, bool all)
     return code;
 }
 
-static int write_report(const struct options *options, const struct spec *spec, json_t *report)
+/* Arms of `prove` have files of their own. */
+static int write_report(const struct options *options, const struct spec *spec, unsigned arm,
+                        json_t *report)
 {
+    const char *suffix = arm & ARM_NO_FAULT ? "-no-fault" : arm & ARM_CONTROL ? "-control" : "";
     char path[PATH_ROOM + 80];
     if (!options->out)
         return 0;
@@ -170,7 +173,7 @@ static int write_report(const struct options *options, const struct spec *spec, 
         warn("--out %s", options->out);
         return -1;
     }
-    snprintf(path, sizeof path, "%s/%s.json", options->out, spec->name);
+    snprintf(path, sizeof path, "%s/%s%s.json", options->out, spec->name, suffix);
     if (json_dump_file(report, path, JSON_INDENT(1)) < 0) {
         warn("%s", path);
         return -1;
@@ -184,7 +187,7 @@ static bool colours(void)
 }
 
 static void run_one(const struct options *options, const struct runner_options *how,
-                    const struct spec *spec, struct tally *tally)
+                    const struct spec *spec, unsigned arm, struct tally *tally)
 {
     static struct evidence evidence;
     static struct drill_verdict verdict;
@@ -198,7 +201,7 @@ static void run_one(const struct options *options, const struct runner_options *
         drill_report_print(&evidence, &verdict, colours(), stdout);
     }
     fflush(stdout);
-    write_report(options, spec, report);
+    write_report(options, spec, arm, report);
     json_decref(report);
     snprintf(tally->name, sizeof tally->name, "%s", spec->name);
     snprintf(tally->why, sizeof tally->why, "%.190s", verdict.why);
@@ -242,7 +245,7 @@ static int command_run(const struct options *options, struct spec *spec)
             errx(EXIT_BAD_FILE, "%s", error); /* changed since it was checked */
         if (options->is_short && options->all && !spec->has_short)
             continue;
-        run_one(options, &how, spec, &tally[count++]);
+        run_one(options, &how, spec, arm_of(options), &tally[count++]);
         if (tally[count - 1].result == DRILL_INTERRUPTED)
             break;
     }
@@ -261,7 +264,7 @@ static bool prove_arm(const struct options *options, const struct runner_options
     char error[600];
     if (spec_read(spec, file, arm, error, sizeof error) < 0)
         errx(EXIT_BAD_FILE, "%s", error);
-    run_one(options, how, spec, &tally);
+    run_one(options, how, spec, arm, &tally);
     bool control = arm & ARM_CONTROL;
     bool good = control ? tally.result == DRILL_DEVIATED
                         : tally.result == DRILL_DEVIATED || tally.result == DRILL_INVALID;

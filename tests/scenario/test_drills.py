@@ -219,8 +219,9 @@ def test_attached_it_gives_the_server_back_as_it_was(drill, tmp_path, make_serve
 
 def test_attached_it_refuses_what_needs_a_server_of_its_own(drill, tmp_path, make_server):
     server = make_server(workers=2)
-    path = write(tmp_path, method=[{"at_s": 0, "act": "kill", "target": "supervisor"}])
-    code, out, err = drill("run", path, "--attach",
-                           os.path.join(server.data, "run/control.sock")).finish(20)
-    assert code == 2 and "not with --attach" in out, out + err
+    for step, says in (({"at_s": 0, "act": "kill", "target": "supervisor"}, "not with --attach"),
+                       ({"at_s": 0, "fault": "crash"}, "start it with -o faults.enabled=yes")):
+        code, out, err = drill("run", write(tmp_path, method=[step]), "--attach",
+                               os.path.join(server.data, "run/control.sock")).finish(20)
+        assert code == 2 and says in out, out + err
     assert server.process.poll() is None

@@ -47,23 +47,49 @@ static bool wait_for_server(struct runner *runner)
     return false;
 }
 
-/* What an attached server can tell of itself. */
-static bool learn_of_server(struct runner *runner)
+static bool has_faults(const struct spec *spec)
+{
+    for (unsigned i = 0; i < spec->step_count; i++)
+        if (spec->step[i].kind == STEP_FAULT)
+            return true;
+    return false;
+}
+
+/* An attached server is as it is: what the drill needs of it, and what it does not give. */
+static bool fits(struct runner *runner)
 {
     static struct board board;
+    static struct config config;
     struct house *house = &runner->house;
     const struct region *region = runner->remote.server.region;
     char error[300];
-    if (!house->own) {
-        region_read_board(region, &board);
-        snprintf(house->data_dir, sizeof house->data_dir, "%s", region->header.data_dir);
-        snprintf(house->address, sizeof house->address, "%.*s", (int)sizeof house->address - 1,
-                 board.listener[0].name);
-        if (spec_check_server(runner->spec, true, board.configured, error, sizeof error) < 0) {
-            evidence_trouble(runner->evidence, "%s", error);
-            return false;
-        }
+    if (!region_read_board(region, &board) || !region_read_config(region, &config)) {
+        evidence_trouble(runner->evidence, "the server's board cannot be read");
+        return false;
     }
+    snprintf(house->data_dir, sizeof house->data_dir, "%s", region->header.data_dir);
+    snprintf(house->address, sizeof house->address, "%.*s", (int)sizeof house->address - 1,
+             board.listener[0].name);
+    if (spec_check_server(runner->spec, true, board.configured, error, sizeof error) < 0) {
+        evidence_trouble(runner->evidence, "%s", error);
+        return false;
+    }
+    if (has_faults(runner->spec) && !config.faults_enabled) {
+        evidence_trouble(runner->evidence, "the server was started without faults: start it with "
+                                           "-o faults.enabled=yes");
+        return false;
+    }
+    if (runner->spec->server.override_count > 0)
+        turn_tell(runner, false, "attached: the file's server.overrides are not in force");
+    return true;
+}
+
+static bool learn_of_server(struct runner *runner)
+{
+    struct house *house = &runner->house;
+    char error[300];
+    if (!house->own && !fits(runner))
+        return false;
     if (house_read_account(house, error, sizeof error) < 0) {
         evidence_trouble(runner->evidence, "%s", error);
         return false;
@@ -157,11 +183,15 @@ static bool carry_out(struct runner *runner)
     const struct spec *spec = runner->spec;
     if (!start_load(runner) || !steady_before(runner))
         return false;
+    /* The dead man's switch is armed before the first fault. */
+    if (has_faults(spec) && !remote_ask(&runner->remote, "faults beat", NULL)) {
+        evidence_trouble(evidence, "faults beat: %s", runner->remote.complaint);
+        return false;
+    }
     evidence->fault_ns = clock_now_ns();
     evidence->clear_ns = after(evidence->fault_ns, spec->method_s);
     evidence->after_ns = after(evidence->clear_ns, spec->watch_s);
     evidence->end_ns = after(evidence->after_ns, spec->after_s);
-    runner->beat_ns = 0; /* the dead man's switch is armed before the first fault */
     return turn_until(runner, "fault", evidence->clear_ns) &&
            turn_until(runner, "recovery", evidence->after_ns) &&
            turn_until(runner, "steady after", evidence->end_ns) && wait_for_loads(runner);

@@ -64,7 +64,7 @@ void sampler_close(struct sampler *sampler)
 void sampler_attach(struct sampler *sampler, const struct region *region)
 {
     const struct evidence *evidence = sampler->evidence;
-    if (region && region != sampler->region) {
+    if (region) { /* a new one may lie where the last one was */
         forget_series(sampler);
         sampler->last_event = 0;
         if (evidence->sample_count > 0) {

@@ -29,7 +29,8 @@ static void supervisor_ended(struct runner *runner, int status)
 {
     char line[300];
     runner->house.supervisor = 0;
-    runner->evidence->supervisor_died_ns = clock_now_ns();
+    if (!runner->stopping && !runner->evidence->supervisor_died_ns)
+        runner->evidence->supervisor_died_ns = clock_now_ns();
     if (runner->stopping || runner->supervisor_may_end)
         return;
     house_last_line(&runner->house, line, sizeof line);

@@ -131,6 +131,7 @@ def test_a_drill_passes_and_tells_all(drill, tmp_path):
     died = next(e for e in events.values() if e["event"] == "worker_died")
     again = next(e for e in events.values() if e["event"] == "worker_restarted")
     assert again["cause_id"] == died["id"]
+    assert report["bands"] == [{"from_s": 0.0, "to_s": 0.0, "text": "signal any"}]
     kill = next(e for e in report["timeline"] if e["from"] == "drill")
     assert "SIGKILL to worker" in kill["text"] and abs(kill["t_s"]) < 0.5
     assert sum(s["ok"] for s in report["series"]["load"]) > 200

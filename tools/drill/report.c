@@ -70,6 +70,41 @@ static json_t *phases(const struct evidence *evidence)
     return one;
 }
 
+/* An act that is taken back by another one lasts until then. */
+static double band_end(const struct spec *spec, const struct spec_step *step)
+{
+    unsigned back = step->act == ACT_DB_MOVE ? ACT_DB_RESTORE
+                    : step->act == ACT_LOCK || step->act == ACT_READER || step->act == ACT_FILL
+                        ? ACT_RELEASE
+                        : ACT_COUNT;
+    for (unsigned i = 0; step->kind == STEP_ACT && i < spec->step_count; i++)
+        if (spec->step[i].kind == STEP_ACT && spec->step[i].act == back &&
+            spec->step[i].at_s >= step->at_s)
+            return spec->step[i].at_s;
+    return step->end_s;
+}
+
+static json_t *bands(const struct spec *spec)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < spec->step_count; i++) {
+        const struct spec_step *step = &spec->step[i];
+        char words[300];
+        if (step->kind == STEP_CLEAR ||
+            (step->kind == STEP_ACT && (step->act == ACT_DB_RESTORE || step->act == ACT_RELEASE)))
+            continue;
+        json_t *one = json_object();
+        snprintf(words, sizeof words, "%s%s%s",
+                 step->kind == STEP_FAULT ? step->fault : act_name(step->act),
+                 *step->target ? " " : "", step->target);
+        set(one, "from_s", real(step->at_s));
+        set(one, "to_s", real(band_end(spec, step)));
+        set(one, "text", text(words));
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
 static json_t *detectors(const struct evidence *evidence, const struct drill_verdict *verdict)
 {
     json_t *one = json_object();
@@ -258,6 +293,7 @@ json_t *drill_report_json(const struct evidence *evidence, const struct drill_ve
     set(proof, "holds", json_boolean(verdict->proven));
     set(root, "proof", proof);
     set(root, "phases", phases(evidence));
+    set(root, "bands", bands(spec));
     set(root, "detect", detectors(evidence, verdict));
     set(root, "recover_s", real(verdict->recover_s));
     set(root, "blast_share", real(verdict->blast_share));

@@ -78,6 +78,7 @@ enum act {
 
 struct spec_step {
     enum step_kind kind;
+    double end_s;       /* when its effect is over, since the method began */
     double at_s;        /* since the method began */
     char fault[256];    /* FAULT: words of `faults set` */
     char id[24];        /* FAULT, CLEAR: a name to clear it by; CLEAR: or "all" */

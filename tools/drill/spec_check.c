@@ -33,7 +33,9 @@ void spec_complete(struct spec *spec, unsigned arm)
 {
     qsort(spec->step, spec->step_count, sizeof spec->step[0], by_time);
     for (unsigned i = 0; i < spec->step_count; i++)
-        spec->method_s = fmax(spec->method_s, end_of(spec, &spec->step[i]));
+        spec->step[i].end_s = end_of(spec, &spec->step[i]);
+    for (unsigned i = 0; i < spec->step_count; i++)
+        spec->method_s = fmax(spec->method_s, spec->step[i].end_s);
     spec->watch_s = spec->step_count ? fmax(spec->recover_s * SPEC_NOISE + 1, 2) : 0;
     if (arm & ARM_NO_FAULT)
         spec->step_count = 0;

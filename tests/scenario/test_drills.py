@@ -19,7 +19,7 @@ KILL = {
     "load": {"rps": 100},
     "method": [{"at_s": 0, "act": "kill", "target": "any"}],
     "hypothesis": [{"probe": "load.errors.attempts.refused", "op": "==", "limit": 0}],
-    "expect": {"lost_acked": 0, "detect_s": 0.5, "detect_by": "worker_died"},
+    "expect": {"lost_acked": 0, "integrity": True, "detect_s": 0.5, "detect_by": "worker_died"},
     "proof": "worker_deaths_total{class=killed} == 1",
 }
 if SANITIZED:  # hashing a password takes several times as long

@@ -177,6 +177,16 @@ static void recovery_is_the_end_of_the_first_good_second(void **unused)
     assert_false(line("steady after")->holds);
 }
 
+static void a_database_that_is_not_whole_deviates(void **unused)
+{
+    (void)unused;
+    read_spec(DULL ", \"expect\": {\"integrity\": true}");
+    tell(&(struct story){0});
+    assert_int_equal(judge(), DRILL_DEVIATED); /* nor is one that was not looked at */
+    evidence.integrity_asked = evidence.integrity_ok = true;
+    assert_int_equal(judge(), DRILL_PASS);
+}
+
 static void silence_is_no_recovery(void **unused)
 {
     (void)unused;
@@ -310,6 +320,7 @@ int main(void)
         cmocka_unit_test(without_proof_it_is_invalid),
         cmocka_unit_test(a_late_load_is_invalid_only_when_it_is_very_late),
         cmocka_unit_test(recovery_is_the_end_of_the_first_good_second),
+        cmocka_unit_test(a_database_that_is_not_whole_deviates),
         cmocka_unit_test(silence_is_no_recovery),
         cmocka_unit_test(detectors_speak_from_the_fault_on),
         cmocka_unit_test(leakage_is_what_others_suffer),

@@ -304,6 +304,8 @@ json_t *drill_report_json(const struct evidence *evidence, const struct drill_ve
     set(audit, "lost", real(verdict->lost));
     set(audit, "duplicate", real(verdict->duplicate));
     set(audit, "corrupt", real(verdict->corrupt));
+    set(audit, "integrity_ok",
+        evidence->integrity_asked ? json_boolean(evidence->integrity_ok) : json_null());
     set(root, "audit", audit);
     set(root, "anomaly", anomalies(spec));
     set(root, "timeline", timeline(evidence));

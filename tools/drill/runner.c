@@ -177,6 +177,33 @@ static bool wait_for_loads(struct runner *runner)
     return true;
 }
 
+/* A backup reads every page and checks it (PRAGMA quick_check), on the running server. */
+static bool check_integrity(struct runner *runner)
+{
+    struct evidence *evidence = runner->evidence;
+    char program[HOUSE_PATH * 2], file[HOUSE_PATH * 2];
+    uint64_t end_ns = clock_now_ns() + AUDIT_LIMIT_NS;
+    if (!runner->spec->integrity)
+        return true;
+    runner->phase = "integrity";
+    process_sister("bulkheadctl", program, sizeof program);
+    snprintf(file, sizeof file, "%s/backup.db", runner->house.directory);
+    const char *const words[] = {program, "-s", runner->remote.socket, "backup", file, NULL};
+    pid_t pid = process_start(&(struct process_setup){
+        .words = words, .output = runner->house.log, .death_signal = SIGKILL});
+    if (pid < 0) {
+        evidence_trouble(evidence, "%s: %s", program, strerror(-pid));
+        return false;
+    }
+    runner->checker = pid;
+    while (runner->checker && clock_now_ns() < end_ns)
+        if (!turn(runner, clock_now_ns() + LOOK_NS))
+            return false;
+    evidence->integrity_asked = true;
+    evidence->integrity_ok = !runner->checker && runner->checker_status == 0;
+    return true;
+}
+
 static bool carry_out(struct runner *runner)
 {
     struct evidence *evidence = runner->evidence;
@@ -194,7 +221,8 @@ static bool carry_out(struct runner *runner)
     evidence->end_ns = after(evidence->after_ns, spec->after_s);
     return turn_until(runner, "fault", evidence->clear_ns) &&
            turn_until(runner, "recovery", evidence->after_ns) &&
-           turn_until(runner, "steady after", evidence->end_ns) && wait_for_loads(runner);
+           turn_until(runner, "steady after", evidence->end_ns) && wait_for_loads(runner) &&
+           check_integrity(runner);
 }
 
 /* ---- the way back -------------------------------------------------------------------------- */
@@ -213,6 +241,8 @@ static void roll_back(struct runner *runner)
     for (unsigned i = 0; i < SPEC_LOADS; i++)
         if (runner->load[i].pid)
             kill(runner->load[i].pid, SIGKILL);
+    if (runner->checker)
+        kill(runner->checker, SIGKILL);
 }
 
 static void stop_server(struct runner *runner)

@@ -265,6 +265,7 @@ static const struct field expect_fields[] = {
     NUMBER("recover_s", spec, recover_s, 0.001, 600),
     NUMBER("lost_acked", spec, lost_acked, 0, 1e9),
     SPECIAL("blast_radius", take_scope),
+    FLAG("integrity", spec, integrity),
     NUMBER("leakage_points", spec, leakage, 0.01, 100),
 };
 

@@ -114,6 +114,7 @@ struct spec {
     unsigned scope_count;       /* the compartments meant to suffer */
     char scope[SPEC_SCOPE][16]; /* health auth read write worker:N worker:any */
     bool scope_given;
+    bool integrity; /* the database is read through at the end, by `bulkheadctl backup` */
     double leakage; /* points of error share in all others */
     struct expression proof;
     bool has_proof, has_control, has_short;

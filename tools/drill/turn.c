@@ -63,9 +63,12 @@ static void reap(struct runner *runner)
 {
     int status;
     for (pid_t pid; (pid = process_reap(&status)) > 0;) {
-        if (pid == runner->house.supervisor)
+        if (pid == runner->house.supervisor) {
             supervisor_ended(runner, status);
-        else if (!load_ended(runner, pid, status) && !is_holder(runner, pid) && !runner->stopping)
+        } else if (pid == runner->checker) {
+            runner->checker = 0;
+            runner->checker_status = status;
+        } else if (!load_ended(runner, pid, status) && !is_holder(runner, pid) && !runner->stopping)
             runner->evidence->orphans_gone_ns = clock_now_ns(); /* we started no others */
     }
 }

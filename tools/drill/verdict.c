@@ -322,6 +322,8 @@ static void compare_all(struct drill_verdict *verdict, const struct evidence *ev
         add_expectation(verdict, "duplicate writes", verdict->duplicate, EQUAL, 0, 1);
         add_expectation(verdict, "corrupt writes", verdict->corrupt, EQUAL, 0, 1);
     }
+    if (spec->integrity)
+        add_expectation(verdict, "the database is whole", evidence->integrity_ok, EQUAL, 1, 1);
     char why[256] = "";
     bool steady = drill_is_steady(evidence, evidence->after_ns, evidence->end_ns, why, sizeof why);
     snprintf(name, sizeof name, "steady after%s%s", *why ? ": " : "", why);

@@ -172,6 +172,11 @@ static void acts_on_a_foreign_server_are_refused(void **unused)
     assert_int_equal(spec_check_server(&spec, true, 2, error, sizeof error), -1);
     assert_non_null(strstr(error, "not with --attach"));
     free(text);
+    text = with("\"kill\", \"target\": \"worker:1\"", "\"db_delete\"");
+    assert_int_equal(parse(text, ARM_FULL, error, sizeof error), 0);
+    assert_int_equal(spec_check_server(&spec, true, 2, error, sizeof error), -1);
+    assert_non_null(strstr(error, "loses what is in the database: not with --attach"));
+    free(text);
 }
 
 int main(void)

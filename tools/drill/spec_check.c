@@ -84,10 +84,16 @@ double spec_load_s(const struct spec *spec)
     return spec->warm_up_s + spec->before_s + spec->method_s + spec->watch_s + spec->after_s;
 }
 
-static bool needs_own_server(const struct spec_step *step)
+/* What a server that is not the drill's own must not be done to: NULL when there is nothing. */
+static const char *why_own_server(const struct spec_step *step)
 {
-    return step->kind == STEP_ACT &&
-           (step->act == ACT_START_SUPERVISOR || strcmp(step->target, "supervisor") == 0);
+    if (step->kind != STEP_ACT)
+        return NULL;
+    if (step->act == ACT_START_SUPERVISOR || strcmp(step->target, "supervisor") == 0)
+        return "kills or starts a supervisor";
+    if (step->act == ACT_DB_DELETE || step->act == ACT_DB_REPLACE)
+        return "loses what is in the database";
+    return NULL;
 }
 
 int spec_check_server(const struct spec *spec, bool attached, unsigned workers, char *error,
@@ -100,9 +106,9 @@ int spec_check_server(const struct spec *spec, bool attached, unsigned workers, 
         unsigned worker = strncmp(step->target, "worker:", 7) == 0
                               ? (unsigned)strtoul(step->target + 7, NULL, 10)
                               : 0;
-        if (needs_own_server(step)) {
-            snprintf(error, error_size, "%s: kills or starts a supervisor: not with --attach",
-                     spec->file);
+        if (why_own_server(step)) {
+            snprintf(error, error_size, "%s: %s: not with --attach", spec->file,
+                     why_own_server(step));
             return -1;
         }
         if (worker >= workers) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the drill file's reader share: spec.c (the whole), spec_method.c (steps) and
- * spec_check.c (rules between keys). */
+/* What the files of the drill file's reader share: spec.c (the whole), spec_server.c (load and
+ * server), spec_method.c (steps) and spec_check.c (rules between keys). */
 #ifndef BULKHEAD_DRILL_SPEC_PARTS_H
 #define BULKHEAD_DRILL_SPEC_PARTS_H
 
@@ -39,6 +39,7 @@
     }
 
 void spec_take_load(struct reader *reader, const json_t *value, void *load);
+void spec_take_server(struct reader *reader, const json_t *value, void *server);
 void spec_take_step(struct reader *reader, const json_t *value, void *step);
 
 /* What keys have to say to each other. */

@@ -16,9 +16,11 @@
 #include "common/slot_view.h"
 #include "tools/drill/process.h"
 
-#define GATE_WAIT_NS  (3 * NS_PER_S) /* for somebody to be in the gate */
-#define GATE_LOOK_US  20
-#define COPY_CHUNK    (256 * 1024)
+#define GATE_WAIT_NS (3 * NS_PER_S) /* for somebody to be in the gate */
+#define GATE_LOOK_US 20
+#define MIB          (1024 * 1024)
+#define PAGE         4096
+#define COPY_CHUNK   (256 * 1024)
 
 /* Bytes of -shm (SQLite's wal.c): the writer's lock, and of the five read marks the second. */
 #define SHM_WRITE_LOCK 120
@@ -198,7 +200,7 @@ static int replace(struct acts *acts, char *done, size_t size)
     return say(done, size, 0, "a copy took the name app.db");
 }
 
-static int delete(struct acts *acts, char *done, size_t size)
+static int delete (struct acts *acts, char *done, size_t size)
 {
     char path[PATH_MAX];
     for (unsigned i = 0; i < 3; i++) {
@@ -221,12 +223,17 @@ static int fill(struct acts *acts, const struct spec_step *step, char *done, siz
         return say(done, size, -1, "%s: %s", path, strerror(errno));
     }
     acts->filled = true;
-    off_t left = (off_t)(room.f_bavail * room.f_frsize) - (off_t)step->keep_mib * 1024 * 1024;
-    int error = left > 0 ? posix_fallocate(fd, 0, left) : 0;
+    off_t taken = 0, left = (off_t)(room.f_bavail * room.f_frsize) - (off_t)step->keep_mib * MIB;
+    /* Others write meanwhile: what is left is found by trying, in ever smaller pieces. */
+    for (off_t piece = MIB; piece >= PAGE && left > 0;) {
+        bool fits = piece <= left && posix_fallocate(fd, taken, piece) == 0;
+        taken += fits ? piece : 0;
+        left -= fits ? piece : 0;
+        piece = fits ? piece : piece / 2;
+    }
     close(fd);
-    return error ? say(done, size, -1, "%s: %s", path, strerror(error))
-                 : say(done, size, 0, "%lld MiB of the disk are taken",
-                       (long long)(left / 1024 / 1024));
+    return say(done, size, taken > 0 ? 0 : -1, "%lld KiB of the disk are taken",
+               (long long)(taken / 1024));
 }
 
 /* ---- foreign locks ------------------------------------------------------------------------- */

@@ -4,8 +4,8 @@
  * did, and acts_undo takes all of it back, whenever it is called.
  *
  * The foreign processes of `lock` and `reader` play another program that has app.db open. They take
- * the byte locks SQLite documents for its -shm file (https://sqlite.org/walformat.html, "WAL locks"),
- * without SQLite: to everybody else there is no difference.
+ * the byte locks SQLite documents for its -shm file (https://sqlite.org/walformat.html, "WAL
+ * locks"), without SQLite: to everybody else there is no difference.
  */
 #ifndef BULKHEAD_DRILL_ACTS_H
 #define BULKHEAD_DRILL_ACTS_H
@@ -20,7 +20,7 @@ struct acts {
     const struct house *house;
     const struct region *region; /* of the server as it is now */
     bool moved, filled;
-    unsigned turn;               /* whom `any` takes next */
+    unsigned turn; /* whom `any` takes next */
     pid_t holder[HOLDERS_MAX];
     unsigned holder_count;
     unsigned stopped_count;

@@ -22,10 +22,10 @@ static void *grow(void *array, size_t *room, size_t count, size_t size)
 }
 
 /* Room for one more element of an array, which is zeroed and counted. */
-#define ADD(evidence, of)                                                                        \
-    ((evidence)->of = grow((evidence)->of, &(evidence)->of##_room, (evidence)->of##_count,       \
-                           sizeof *(evidence)->of),                                              \
-     memset(&(evidence)->of[(evidence)->of##_count], 0, sizeof *(evidence)->of),                 \
+#define ADD(evidence, of)                                                                  \
+    ((evidence)->of = grow((evidence)->of, &(evidence)->of##_room, (evidence)->of##_count, \
+                           sizeof *(evidence)->of),                                        \
+     memset(&(evidence)->of[(evidence)->of##_count], 0, sizeof *(evidence)->of),           \
      &(evidence)->of[(evidence)->of##_count++])
 
 struct sample *evidence_add_sample(struct evidence *evidence, size_t values)

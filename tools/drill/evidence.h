@@ -56,11 +56,12 @@ struct evidence {
     size_t event_count, event_room;
     struct deed *deed;
     size_t deed_count, deed_room;
-    json_t *summary[SPEC_LOADS]; /* of loadtest; NULL when there is none */
-    json_t *rows;                /* of the first load: its seconds, as it wrote them */
+    json_t *summary[SPEC_LOADS];        /* of loadtest; NULL when there is none */
+    json_t *rows;                       /* of the first load: its seconds, as it wrote them */
+    bool integrity_asked, integrity_ok; /* of the database, at the end */
     uint64_t supervisor_died_ns, orphans_gone_ns; /* 0: not; the last orphan's end */
-    uint64_t counters_back;      /* times a counter was smaller than before */
-    char counter_back[160];      /* the first of them */
+    uint64_t counters_back;                       /* times a counter was smaller than before */
+    char counter_back[160];                       /* the first of them */
     char trouble[400]; /* why the drill could not be carried out; "" none */
     bool interrupted, skipped;
 };

@@ -22,11 +22,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define EXPRESSION_TEXT   256
-#define EXPRESSION_NODES  40
-#define SELECTOR_LABELS   4
-#define SELECTORS_MAX     64
-#define SELECTOR_BUCKETS  15 /* edges of a histogram in the exposition, +Inf included */
+#define EXPRESSION_TEXT  256
+#define EXPRESSION_NODES 40
+#define SELECTOR_LABELS  4
+#define SELECTORS_MAX    64
+#define SELECTOR_BUCKETS 15 /* edges of a histogram in the exposition, +Inf included */
 
 enum comparison { LESS, LESS_EQUAL, EQUAL, NOT_EQUAL, GREATER_EQUAL, GREATER, COMPARISON_COUNT };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers a drill takes from the region besides the exposition's: the same words, for expressions. */
+/* Numbers a drill takes from the region besides the exposition's: the same words, for expressions.
+ */
 #ifndef BULKHEAD_DRILL_EXTRA_METRICS_H
 #define BULKHEAD_DRILL_EXTRA_METRICS_H
 

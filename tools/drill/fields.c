@@ -159,7 +159,8 @@ void fields_take(struct reader *reader, const json_t *json, const struct field *
         fields_fail(reader, "want an object { }");
         return;
     }
-    json_object_foreach((json_t *)json, key, value) {
+    json_object_foreach((json_t *)json, key, value)
+    {
         size_t i = 0, length = fields_enter(reader, key);
         while (i < count && strcmp(fields[i].key, key) != 0)
             i++;

@@ -17,15 +17,15 @@
 
 #include "tools/drill/process.h"
 
-#define PREFIX        "bulkhead-drill-"
-#define WORDS_MAX     (24 + 2 * SPEC_OVERRIDES)
-#define MANY_FILES    64
+#define PREFIX     "bulkhead-drill-"
+#define WORDS_MAX  (24 + 2 * SPEC_OVERRIDES)
+#define MANY_FILES 64
 
 static const char *temporary(void)
 {
     const char *directory = getenv("TMPDIR");
     return directory && *directory == '/' && strlen(directory) < HOUSE_PATH - 60 ? directory
-                                                                                  : "/tmp";
+                                                                                 : "/tmp";
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
@@ -75,8 +75,9 @@ static int mount_tmpfs(struct house *house, unsigned mib, char *error, size_t si
     char options[32];
     snprintf(options, sizeof options, "size=%uM,mode=0700", mib);
     if (mount("tmpfs", house->data_dir, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0) {
-        snprintf(error, size, "needs a file system of %u MiB, and mounting one failed: %s (run it "
-                              "as root)",
+        snprintf(error, size,
+                 "needs a file system of %u MiB, and mounting one failed: %s (run it "
+                 "as root)",
                  mib, strerror(errno));
         return errno == EPERM || errno == EACCES ? 1 : -1;
     }

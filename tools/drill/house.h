@@ -16,9 +16,9 @@
 #define HOUSE_PATH 160
 
 struct house {
-    char directory[HOUSE_PATH];  /* everything of this drill; removed at the end */
+    char directory[HOUSE_PATH]; /* everything of this drill; removed at the end */
     char data_dir[HOUSE_PATH * 2];
-    char log[HOUSE_PATH * 2];    /* of the supervisor */
+    char log[HOUSE_PATH * 2]; /* of the supervisor */
     char socket[HOUSE_PATH * 3];
     char address[64], console[64];
     char user[65], password[65];

@@ -91,10 +91,8 @@ int load_start(struct load *load, unsigned index, const struct house *house,
     process_sister("loadtest", path, sizeof path);
     load_words(&words, load, house, spec, duration_s, path);
     snprintf(input, sizeof input, "%s\n", house->password);
-    pid_t pid = process_start(&(struct process_setup){.words = words.word,
-                                                      .input = input,
-                                                      .output = load->output,
-                                                      .death_signal = SIGKILL});
+    pid_t pid = process_start(&(struct process_setup){
+        .words = words.word, .input = input, .output = load->output, .death_signal = SIGKILL});
     if (pid < 0) {
         snprintf(error, size, "%s: %s", path, strerror(-pid));
         return -1;

@@ -7,9 +7,9 @@
 #include "tools/drill/house.h"
 
 struct load {
-    pid_t pid;        /* 0: none runs */
+    pid_t pid; /* 0: none runs */
     bool started, ended;
-    int status;       /* of waitpid, once ended */
+    int status; /* of waitpid, once ended */
     char directory[HOUSE_PATH * 2];
     char output[HOUSE_PATH * 2]; /* what it printed */
     uint64_t first_wall_us;      /* of its first second; 0: not yet known */

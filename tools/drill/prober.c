@@ -15,10 +15,10 @@
 #include "common/clock.h"
 #include "common/exit_codes.h"
 
-#define EVERY_NS        (50 * NS_PER_MS)
-#define GIVE_UP_NS      (2 * NS_PER_S)
-#define REQUESTS_EACH   10 /* on one connection */
-#define ANSWER_SIZE     4096
+#define EVERY_NS      (50 * NS_PER_MS)
+#define GIVE_UP_NS    (2 * NS_PER_S)
+#define REQUESTS_EACH 10 /* on one connection */
+#define ANSWER_SIZE   4096
 
 struct prober {
     struct evidence *evidence;

@@ -16,8 +16,8 @@
 
 #include "common/clock.h"
 
-#define LOOK_MS  10
-#define REAP_MS  5000
+#define LOOK_MS 10
+#define REAP_MS 5000
 
 void process_adopt_orphans(void)
 {

@@ -70,6 +70,41 @@ static json_t *phases(const struct evidence *evidence)
     return one;
 }
 
+/* An act that is taken back by another one lasts until then. */
+static double band_end(const struct spec *spec, const struct spec_step *step)
+{
+    unsigned back = step->act == ACT_DB_MOVE ? ACT_DB_RESTORE
+                    : step->act == ACT_LOCK || step->act == ACT_READER || step->act == ACT_FILL
+                        ? ACT_RELEASE
+                        : ACT_COUNT;
+    for (unsigned i = 0; step->kind == STEP_ACT && i < spec->step_count; i++)
+        if (spec->step[i].kind == STEP_ACT && spec->step[i].act == back &&
+            spec->step[i].at_s >= step->at_s)
+            return spec->step[i].at_s;
+    return step->end_s;
+}
+
+static json_t *bands(const struct spec *spec)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < spec->step_count; i++) {
+        const struct spec_step *step = &spec->step[i];
+        char words[300];
+        if (step->kind == STEP_CLEAR ||
+            (step->kind == STEP_ACT && (step->act == ACT_DB_RESTORE || step->act == ACT_RELEASE)))
+            continue;
+        json_t *one = json_object();
+        snprintf(words, sizeof words, "%s%s%s",
+                 step->kind == STEP_FAULT ? step->fault : act_name(step->act),
+                 *step->target ? " " : "", step->target);
+        set(one, "from_s", real(step->at_s));
+        set(one, "to_s", real(band_end(spec, step)));
+        set(one, "text", text(words));
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
 static json_t *detectors(const struct evidence *evidence, const struct drill_verdict *verdict)
 {
     json_t *one = json_object();
@@ -129,10 +164,10 @@ static json_t *timeline(const struct evidence *evidence)
     json_t *list = json_array();
     size_t e = 0, d = 0;
     while (e < evidence->event_count || d < evidence->deed_count) {
-        bool deed = d < evidence->deed_count &&
-                    (e == evidence->event_count ||
-                     evidence->deed[d].t_ns <=
-                         evidence_mono_ns(evidence, evidence->event[e].wall_us));
+        bool deed =
+            d < evidence->deed_count &&
+            (e == evidence->event_count ||
+             evidence->deed[d].t_ns <= evidence_mono_ns(evidence, evidence->event[e].wall_us));
         json_array_append_new(list, deed ? of_deed(evidence, &evidence->deed[d])
                                          : of_event(evidence, &evidence->event[e]));
         d += deed;
@@ -206,7 +241,7 @@ static json_t *server_series(const struct evidence *evidence)
         set(one, "quarantined", json_integer(to->quarantined));
         set(one, "breakers", json_integer(to->breakers));
         set(one, "lost", json_integer((json_int_t)(to->lost - from->lost)));
-        for (unsigned class = 0; class < CLASS_COUNT; class++)
+        for (unsigned class = 0; class < CLASS_COUNT; class ++)
             set(classes, class_name(class), rates(from, to, class));
         set(one, "classes", classes);
         json_array_append_new(list, one);
@@ -258,6 +293,7 @@ json_t *drill_report_json(const struct evidence *evidence, const struct drill_ve
     set(proof, "holds", json_boolean(verdict->proven));
     set(root, "proof", proof);
     set(root, "phases", phases(evidence));
+    set(root, "bands", bands(spec));
     set(root, "detect", detectors(evidence, verdict));
     set(root, "recover_s", real(verdict->recover_s));
     set(root, "blast_share", real(verdict->blast_share));
@@ -268,6 +304,8 @@ json_t *drill_report_json(const struct evidence *evidence, const struct drill_ve
     set(audit, "lost", real(verdict->lost));
     set(audit, "duplicate", real(verdict->duplicate));
     set(audit, "corrupt", real(verdict->corrupt));
+    set(audit, "integrity_ok",
+        evidence->integrity_asked ? json_boolean(evidence->integrity_ok) : json_null());
     set(root, "audit", audit);
     set(root, "anomaly", anomalies(spec));
     set(root, "timeline", timeline(evidence));
@@ -286,17 +324,18 @@ static const char *paint(bool colour, const char *code)
 
 static const char *colour_of(enum drill_result result)
 {
-    return result == DRILL_PASS                                    ? "\033[32m"
-           : result == DRILL_DEVIATED                              ? "\033[31m"
+    return result == DRILL_PASS                                     ? "\033[32m"
+           : result == DRILL_DEVIATED                               ? "\033[31m"
            : result == DRILL_SKIPPED || result == DRILL_INTERRUPTED ? "\033[33m"
-                                                                   : "\033[31m";
+                                                                    : "\033[31m";
 }
 
 static void print_line(const struct verdict_line *line, bool colour, FILE *out)
 {
     const char *mark = line->holds ? "ok  " : line->should ? "note" : "FAIL";
-    fprintf(out, "  %s%s%s  ", paint(colour && !line->holds, line->should ? "\033[33m" : "\033[31m"),
-            mark, paint(colour && !line->holds, "\033[0m"));
+    fprintf(out, "  %s%s%s  ",
+            paint(colour && !line->holds, line->should ? "\033[33m" : "\033[31m"), mark,
+            paint(colour && !line->holds, "\033[0m"));
     if (isnan(line->measured))
         fprintf(out, "%12s", "not measured");
     else

@@ -64,7 +64,7 @@ void sampler_close(struct sampler *sampler)
 void sampler_attach(struct sampler *sampler, const struct region *region)
 {
     const struct evidence *evidence = sampler->evidence;
-    if (region && region != sampler->region) {
+    if (region) { /* a new one may lie where the last one was */
         forget_series(sampler);
         sampler->last_event = 0;
         if (evidence->sample_count > 0) {
@@ -299,8 +299,8 @@ static void read_board(struct sampler *sampler, struct sample *sample)
     sample->restarting = board->restarting;
     sample->quarantined = board->quarantined;
     sample->lost = board->metrics.requests_lost[0][0];
-    sample->db_state = atomic_load_explicit(&sampler->region->board.words.db_state,
-                                            memory_order_relaxed);
+    sample->db_state =
+        atomic_load_explicit(&sampler->region->board.words.db_state, memory_order_relaxed);
 }
 
 static void add_base(const struct sampler *sampler, struct sample *sample)

@@ -13,7 +13,8 @@ struct sampler;
 struct sampler *sampler_open(struct evidence *evidence);
 void sampler_close(struct sampler *sampler);
 
-/* The region to look at from now on; NULL: none. The mapping stays the caller's. */
+/* The region of a server not looked at yet, from now on; NULL: none. The mapping stays the
+ * caller's. */
 void sampler_attach(struct sampler *sampler, const struct region *region);
 
 /* Add a sample and the events since the last one. False when there was nothing to read. */

@@ -30,10 +30,10 @@ struct spec_probe {
     struct expression value;
     unsigned op; /* enum comparison */
     double limit;
-    double noise; /* the limit asserted is limit * noise */
-    bool continuous; /* holds in every window of 1 s; else over the whole of `during` */
-    bool should;     /* is reported, does not decide */
-    unsigned during; /* enum spec_window */
+    double noise;        /* the limit asserted is limit * noise */
+    bool continuous;     /* holds in every window of 1 s; else over the whole of `during` */
+    bool should;         /* is reported, does not decide */
+    unsigned during;     /* enum spec_window */
     double from_s, to_s; /* to_s > 0: this window instead, seconds since the fault began */
 };
 
@@ -61,15 +61,15 @@ struct spec_server {
 enum step_kind { STEP_FAULT, STEP_CLEAR, STEP_ACT };
 
 enum act {
-    ACT_SIGNAL,           /* a signal to a process */
-    ACT_DB_MOVE,          /* app.db and its sidecars out of the directory */
-    ACT_DB_RESTORE,       /* and back */
-    ACT_DB_REPLACE,       /* a copy takes app.db's name, as a careless restore would */
+    ACT_SIGNAL,     /* a signal to a process */
+    ACT_DB_MOVE,    /* app.db and its sidecars out of the directory */
+    ACT_DB_RESTORE, /* and back */
+    ACT_DB_REPLACE, /* a copy takes app.db's name, as a careless restore would */
     ACT_DB_DELETE,
-    ACT_LOCK,             /* a foreign process takes the write lock */
-    ACT_READER,           /* a foreign process takes a reader's lock: the log cannot be emptied */
-    ACT_RELEASE,          /* both let go */
-    ACT_FILL,             /* a file takes what room is left */
+    ACT_LOCK,    /* a foreign process takes the write lock */
+    ACT_READER,  /* a foreign process takes a reader's lock: the log cannot be emptied */
+    ACT_RELEASE, /* both let go */
+    ACT_FILL,    /* a file takes what room is left */
     ACT_RELOAD,
     ACT_START_SUPERVISOR, /* a new one, after a kill */
     ACT_LOAD,             /* a second loadtest */
@@ -78,16 +78,17 @@ enum act {
 
 struct spec_step {
     enum step_kind kind;
-    double at_s; /* since the method began */
-    char fault[256];  /* FAULT: words of `faults set` */
-    char id[24];      /* FAULT, CLEAR: a name to clear it by; CLEAR: or "all" */
+    double end_s;       /* when its effect is over, since the method began */
+    double at_s;        /* since the method began */
+    char fault[256];    /* FAULT: words of `faults set` */
+    char id[24];        /* FAULT, CLEAR: a name to clear it by; CLEAR: or "all" */
     double fault_end_s; /* FAULT: when it is over by itself, since at_s */
     unsigned act;       /* enum act */
     char target[24];    /* SIGNAL: worker:N any all gate supervisor sentinel keeper console */
     unsigned signal;
     double every_s, duration_s;
     unsigned times;
-    unsigned keep_mib; /* FILL: room that stays */
+    unsigned keep_mib;     /* FILL: room that stays */
     struct spec_load load; /* LOAD, with duration_s */
 };
 
@@ -107,13 +108,14 @@ struct spec {
     unsigned step_count;
     struct spec_step step[SPEC_STEPS]; /* by at_s */
     /* expect */
-    double detect_s, recover_s;      /* 0: not asked */
-    char detect_by[32];              /* degraded, verdict, breaker, or an event's name */
-    double lost_acked;               /* < 0: not asked */
-    unsigned scope_count;            /* the compartments meant to suffer */
-    char scope[SPEC_SCOPE][16];      /* health auth read write worker:N worker:any */
+    double detect_s, recover_s; /* 0: not asked */
+    char detect_by[32];         /* degraded, verdict, breaker, or an event's name */
+    double lost_acked;          /* < 0: not asked */
+    unsigned scope_count;       /* the compartments meant to suffer */
+    char scope[SPEC_SCOPE][16]; /* health auth read write worker:N worker:any */
     bool scope_given;
-    double leakage;                  /* points of error share in all others */
+    bool integrity; /* the database is read through at the end, by `bulkheadctl backup` */
+    double leakage; /* points of error share in all others */
     struct expression proof;
     bool has_proof, has_control, has_short;
     unsigned anomaly_count;
@@ -121,8 +123,8 @@ struct spec {
     unsigned rollback_count;
     struct spec_step rollback[SPEC_STEPS];
     struct selectors selectors;
-    double method_s;  /* from the first step until the last one's effect is over */
-    double watch_s;   /* for the recovery */
+    double method_s; /* from the first step until the last one's effect is over */
+    double watch_s;  /* for the recovery */
 };
 
 /* Read a file and make the drill of this arm (bits of enum spec_arm). 0; -1 with one line in

@@ -8,14 +8,14 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "tools/drill/compartments.h"
 #include "tools/drill/measure.h"
 
-#define STEADY_ERRORS   0.01
-#define LEAST_REQUESTS  20 /* in a compartment, to speak of a share */
-#define WINDOW_NS       NS_PER_S
+#define STEADY_ERRORS 0.01
+#define WINDOW_NS     NS_PER_S
 /* loadtest calls itself late above 5 ms. Bounds here are tens of milliseconds and have their own
  * factor, so a drill on a busy machine is worth something for longer than a measurement. */
-#define LAG_LIMIT_MS    25.0
+#define LAG_LIMIT_MS 25.0
 
 static const char *const result_names[] = {"PASS",    "DEVIATED", "INVALID",
                                            "ABORTED", "SKIPPED",  "INTERRUPTED"};
@@ -74,8 +74,8 @@ bool drill_is_steady(const struct evidence *evidence, uint64_t from_ns, uint64_t
 
 static double margin_of(enum comparison op, double measured, double asserted)
 {
-    double distance = op == GREATER || op == GREATER_EQUAL ? measured - asserted
-                                                           : asserted - measured;
+    double distance =
+        op == GREATER || op == GREATER_EQUAL ? measured - asserted : asserted - measured;
     return fabs(asserted) > 0 ? distance / fabs(asserted) : distance;
 }
 
@@ -145,8 +145,7 @@ static void add_probe(struct drill_verdict *verdict, const struct evidence *evid
     measure.to_ns = to_ns;
     if (!probe->continuous)
         line.measured = expression_value(&probe->value, measure_term, &measure);
-    for (uint64_t at = from_ns; probe->continuous && at + WINDOW_NS <= to_ns;
-         at += WINDOW_NS / 2) {
+    for (uint64_t at = from_ns; probe->continuous && at + WINDOW_NS <= to_ns; at += WINDOW_NS / 2) {
         measure.from_ns = at;
         measure.to_ns = at + WINDOW_NS;
         double value = expression_value(&probe->value, measure_term, &measure);
@@ -156,109 +155,6 @@ static void add_probe(struct drill_verdict *verdict, const struct evidence *evid
         line.worst_s = ((double)at - (double)evidence->fault_ns) / (double)NS_PER_S;
     }
     add_line(verdict, line);
-}
-
-/* ---- compartments -------------------------------------------------------------------------- */
-
-static bool is_target(const struct spec *spec, const char *name)
-{
-    for (unsigned i = 0; i < spec->scope_count; i++)
-        if (strcmp(spec->scope[i], name) == 0)
-            return true;
-    return false;
-}
-
-static double share(uint64_t failures, uint64_t answers)
-{
-    return answers > 0 ? (double)failures / (double)answers : (double)NAN;
-}
-
-static void add_compartment(struct drill_verdict *verdict, const struct spec *spec,
-                            const char *name, double before, double during, double requests)
-{
-    struct compartment *compartment = &verdict->compartment[verdict->compartment_count++];
-    snprintf(compartment->name, sizeof compartment->name, "%s", name);
-    compartment->targeted = is_target(spec, name);
-    compartment->before = before;
-    compartment->during = during;
-    compartment->requests = requests;
-}
-
-static void find_compartments(struct drill_verdict *verdict, const struct evidence *evidence,
-                              uint64_t to_ns)
-{
-    static const unsigned classes[] = {CLASS_AUTH, CLASS_READ, CLASS_WRITE};
-    const struct sample *a = &evidence->sample[measure_sample_at(evidence, evidence->before_ns)];
-    const struct sample *b = &evidence->sample[measure_sample_at(evidence, evidence->fault_ns)];
-    const struct sample *c = &evidence->sample[measure_sample_at(evidence, to_ns)];
-    add_compartment(verdict, evidence->spec, "health",
-                    measure_health_failed_share(evidence, evidence->before_ns, evidence->fault_ns),
-                    measure_health_failed_share(evidence, evidence->fault_ns, to_ns), 1000);
-    for (unsigned i = 0; i < 3; i++) {
-        unsigned n = classes[i];
-        add_compartment(verdict, evidence->spec, class_name(n),
-                        share(b->failures[n] - a->failures[n], b->answers[n] - a->answers[n]),
-                        share(c->failures[n] - b->failures[n], c->answers[n] - b->answers[n]),
-                        (double)(c->answers[n] - b->answers[n]));
-    }
-    for (unsigned n = 0; n < WORKER_SLOTS_MAX; n++) {
-        char name[24];
-        if (c->slot_answers[n] == a->slot_answers[n])
-            continue;
-        snprintf(name, sizeof name, "worker:%u", n);
-        add_compartment(verdict, evidence->spec, name,
-                        share(b->slot_failures[n] - a->slot_failures[n],
-                              b->slot_answers[n] - a->slot_answers[n]),
-                        share(c->slot_failures[n] - b->slot_failures[n],
-                              c->slot_answers[n] - b->slot_answers[n]),
-                        (double)(c->slot_answers[n] - b->slot_answers[n]));
-    }
-}
-
-static bool by_worker(const struct spec *spec)
-{
-    for (unsigned i = 0; i < spec->scope_count; i++)
-        if (strncmp(spec->scope[i], "worker:", 7) == 0)
-            return true;
-    return false;
-}
-
-static double points_of(const struct compartment *compartment)
-{
-    double before = isnan(compartment->before) ? 0 : compartment->before;
-    if (isnan(compartment->during) || compartment->requests < LEAST_REQUESTS)
-        return 0;
-    return (compartment->during - before) * 100;
-}
-
-/* `worker:any`: one worker may suffer, whichever it is; the worst of them is taken as the one. */
-static void choose_any(struct drill_verdict *verdict)
-{
-    struct compartment *worst = NULL;
-    for (unsigned i = 0; i < verdict->compartment_count; i++) {
-        struct compartment *one = &verdict->compartment[i];
-        if (strncmp(one->name, "worker:", 7) == 0 && (!worst || points_of(one) > points_of(worst)))
-            worst = one;
-    }
-    if (worst)
-        worst->targeted = true;
-}
-
-/* Workers are told apart only when the drill does: an outage of all is no leak from one. */
-static void find_leakage(struct drill_verdict *verdict, const struct spec *spec)
-{
-    if (is_target(spec, "worker:any"))
-        choose_any(verdict);
-    for (unsigned i = 0; i < verdict->compartment_count; i++) {
-        const struct compartment *one = &verdict->compartment[i];
-        bool worker = strncmp(one->name, "worker:", 7) == 0;
-        if (one->targeted || (worker && !by_worker(spec)))
-            continue;
-        if (points_of(one) >= verdict->leakage_points) {
-            verdict->leakage_points = points_of(one);
-            snprintf(verdict->leakage_where, sizeof verdict->leakage_where, "%s", one->name);
-        }
-    }
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -295,9 +191,7 @@ static void measure_all(struct drill_verdict *verdict, const struct evidence *ev
     verdict->duplicate = number(load, "audit", "duplicate");
     verdict->corrupt = number(load, "audit", "corrupt");
     verdict->lag_p99_ms = number(load, "scheduler_lag_ms", "p99");
-    if (evidence->sample_count > 0)
-        find_compartments(verdict, evidence, fault_end_ns);
-    find_leakage(verdict, spec);
+    compartments_find(verdict, evidence, fault_end_ns);
 }
 
 static void compare_all(struct drill_verdict *verdict, const struct evidence *evidence,
@@ -323,9 +217,10 @@ static void compare_all(struct drill_verdict *verdict, const struct evidence *ev
         add_expectation(verdict, "duplicate writes", verdict->duplicate, EQUAL, 0, 1);
         add_expectation(verdict, "corrupt writes", verdict->corrupt, EQUAL, 0, 1);
     }
+    if (spec->integrity)
+        add_expectation(verdict, "the database is whole", evidence->integrity_ok, EQUAL, 1, 1);
     char why[256] = "";
-    bool steady =
-        drill_is_steady(evidence, evidence->after_ns, evidence->end_ns, why, sizeof why);
+    bool steady = drill_is_steady(evidence, evidence->after_ns, evidence->end_ns, why, sizeof why);
     snprintf(name, sizeof name, "steady after%s%s", *why ? ": " : "", why);
     add_expectation(verdict, name, steady, EQUAL, 1, 1);
 }
@@ -365,9 +260,9 @@ static void conclude(struct drill_verdict *verdict, const struct evidence *evide
     }
     verdict->result = failed ? DRILL_DEVIATED : DRILL_PASS;
     if (first)
-        snprintf(verdict->why, sizeof verdict->why, "%u of %u do not hold; %s: %.6g, asserted %s %.6g",
-                 failed, verdict->line_count, first->name, first->measured,
-                 comparison_name(first->op), first->asserted);
+        snprintf(verdict->why, sizeof verdict->why,
+                 "%u of %u do not hold; %s: %.6g, asserted %s %.6g", failed, verdict->line_count,
+                 first->name, first->measured, comparison_name(first->op), first->asserted);
     else
         snprintf(verdict->why, sizeof verdict->why, "all %u hold%s", verdict->line_count - should,
                  should ? " that must" : "");
@@ -376,7 +271,8 @@ static void conclude(struct drill_verdict *verdict, const struct evidence *evide
 void drill_judge(const struct evidence *evidence, struct drill_verdict *verdict)
 {
     memset(verdict, 0, sizeof *verdict);
-    verdict->detect_degraded_s = verdict->detect_verdict_s = verdict->detect_breaker_s = (double)NAN;
+    verdict->detect_degraded_s = verdict->detect_verdict_s = verdict->detect_breaker_s =
+        (double)NAN;
     verdict->detect_event_s = verdict->recover_s = verdict->first_failure_s = (double)NAN;
     verdict->blast_share = verdict->lost = verdict->duplicate = verdict->corrupt = (double)NAN;
     verdict->lag_p99_ms = (double)NAN;

@@ -16,10 +16,10 @@
 
 enum drill_result {
     DRILL_PASS,
-    DRILL_DEVIATED,    /* a must does not hold */
-    DRILL_INVALID,     /* the proof does not hold, or the load's numbers are worth nothing */
-    DRILL_ABORTED,     /* it could not be carried out */
-    DRILL_SKIPPED,     /* it cannot be carried out here */
+    DRILL_DEVIATED, /* a must does not hold */
+    DRILL_INVALID,  /* the proof does not hold, or the load's numbers are worth nothing */
+    DRILL_ABORTED,  /* it could not be carried out */
+    DRILL_SKIPPED,  /* it cannot be carried out here */
     DRILL_INTERRUPTED,
     DRILL_RESULTS
 };
@@ -29,7 +29,7 @@ struct verdict_line {
     char during[32];
     enum comparison op;
     double measured, limit, asserted;
-    double margin; /* of the asserted limit, as a share: 0.9 is far from it, negative beyond it */
+    double margin;  /* of the asserted limit, as a share: 0.9 is far from it, negative beyond it */
     double worst_s; /* continuous: when it was worst, since the fault; else NaN */
     bool should, holds;
 };

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""The drill runner: what is wrong is said before anything starts, a real drill passes and tells why,
+one that cannot prove its fault does not pass, and whenever it is interrupted it leaves nothing."""
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import uuid
+
+import pytest
+
+from conftest import NOISE, SANITIZED, program, wait_for
+
+FAST = {"phases": {"warm_up_s": 1, "before_s": 1, "after_s": 1}}
+KILL = {
+    "title": "one kill", "teaches": "for the test", **FAST, "server": {"workers": 2},
+    "load": {"rps": 100},
+    "method": [{"at_s": 0, "act": "kill", "target": "any"}],
+    "hypothesis": [{"probe": "load.errors.attempts.refused", "op": "==", "limit": 0}],
+    "expect": {"lost_acked": 0, "integrity": True, "detect_s": 0.5, "detect_by": "worker_died"},
+    "proof": "worker_deaths_total{class=killed} == 1",
+}
+if SANITIZED:  # hashing a password takes several times as long
+    KILL["server"]["overrides"] = {"deadline.auth": 20000}
+
+
+class Drill:
+    """A drill under way in a TMPDIR of its own; every process it starts carries a mark."""
+
+    def __init__(self, tmp_path, *words, tmp=None):
+        self.tmp = tmp or tempfile.mkdtemp(prefix="drill-test-")
+        self.mark = "BULKHEAD_TEST=" + uuid.uuid4().hex
+        self.process = subprocess.Popen(
+            [program("drill"), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, cwd=tmp_path,
+            env={**os.environ, "TMPDIR": self.tmp, "BULKHEAD_TEST": self.mark.split("=")[1]})
+
+    def pids(self):
+        found = []
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{entry}/environ", "rb") as f:
+                    if self.mark.encode() in f.read().split(b"\0"):
+                        found.append(int(entry))
+            except OSError:
+                continue
+        return found
+
+    def house(self):
+        found = [n for n in os.listdir(self.tmp) if n.startswith("bulkhead-drill-")]
+        return os.path.join(self.tmp, found[0]) if found else None
+
+    def finish(self, limit_s=90):
+        out, err = self.process.communicate(timeout=limit_s)
+        return self.process.returncode, out, err
+
+    def assert_nothing_left(self):
+        assert self.pids() == []
+        assert os.listdir(self.tmp) == []
+
+    def end(self):
+        for pid in self.pids():
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+        subprocess.run(["rm", "-rf", self.tmp], check=True)
+
+
+@pytest.fixture
+def drill(tmp_path):
+    started = []
+
+    def start(*words, tmp=None):
+        started.append(Drill(tmp_path, *words, tmp=tmp))
+        return started[-1]
+    yield start
+    for d in started:
+        d.end()
+
+
+def write(tmp_path, name="50-test.json", **more):
+    path = tmp_path / name
+    path.write_text(json.dumps({**KILL, **more}, indent=1))
+    return str(path)
+
+
+def test_all_drills_are_good_and_listed():
+    done = subprocess.run([program("drill"), "check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"\d+ drill files are good\n", done.stdout)
+    listed = subprocess.run([program("drill"), "list"], capture_output=True, text=True).stdout
+    files = [n[:-5] for n in os.listdir("etc/drills") if n.endswith(".json")]
+    assert all(re.search(rf"^{re.escape(n)} ", listed, re.M) for n in files), listed
+
+
+def test_a_bad_file_stops_all_before_anything_starts(drill, tmp_path):
+    good = write(tmp_path)
+    bad = write(tmp_path, "51-bad.json", method=[{"at_s": 0, "fault": "crash signal=HUP"}])
+    d = drill("run", good, bad)
+    code, out, err = d.finish(10)
+    assert code == 2 and out == ""
+    assert re.fullmatch(r".*51-bad\.json:\d+: method\[0\]\.fault: signal=HUP: not allowed; allowed: "
+                        r"KILL, SEGV, ABRT\n", err), err
+    d.assert_nothing_left()
+
+
+@pytest.mark.parametrize("words, code, says", [
+    (["run"], 78, "say which drill"),
+    (["rum", "all"], 78, "rum: no such command; allowed: run, list, check, prove"),
+    (["run", "99"], 78, "99: no such drill"),
+    (["check", "none.json"], 2, "none.json: No such file"),
+    ([], 78, "say what to do"),
+])
+def test_a_wrong_command_line_is_named(words, code, says):
+    done = subprocess.run([program("drill"), *words], capture_output=True, text=True)
+    assert done.returncode == code and says in done.stderr, done
+
+
+def test_a_drill_passes_and_tells_all(drill, tmp_path):
+    d = drill("run", write(tmp_path), "--out", str(tmp_path / "out"))
+    code, out, err = d.finish()
+    assert code == 0, out + err
+    assert out.startswith("PASS  50-test  one kill: all ")
+    d.assert_nothing_left()
+    report = json.loads((tmp_path / "out" / "50-test.json").read_text())
+    assert report["verdict"]["result"] == "PASS" and report["proof"]["holds"]
+    assert {"degraded_s", "verdict_s", "breaker_s", "event_s"} <= set(report["detect"])
+    assert report["detect"]["event_s"] < 0.5 * NOISE and report["audit"]["lost"] == 0
+    events = {e["id"]: e for e in report["timeline"] if e["from"] == "server"}
+    died = next(e for e in events.values() if e["event"] == "worker_died")
+    again = next(e for e in events.values() if e["event"] == "worker_restarted")
+    assert again["cause_id"] == died["id"]
+    assert report["bands"] == [{"from_s": 0.0, "to_s": 0.0, "text": "signal any"}]
+    kill = next(e for e in report["timeline"] if e["from"] == "drill")
+    assert "SIGKILL to worker" in kill["text"] and abs(kill["t_s"]) < 0.5
+    assert sum(s["ok"] for s in report["series"]["load"]) > 200
+    assert len(report["series"]["server"]) >= 4 and len(report["series"]["health"]) >= 4
+
+
+def test_what_does_not_hold_deviates_and_what_is_not_proven_is_invalid(drill, tmp_path):
+    wrong = write(tmp_path, "52-wrong.json",
+                  hypothesis=[{"probe": "worker_deaths_total", "op": "==", "limit": 0}])
+    unproven = write(tmp_path, "53-unproven.json", method=[])
+    code, out, err = drill("run", wrong, unproven).finish()
+    assert code == 2, out + err
+    assert "DEVIATED  52-wrong" in out and "worker_deaths_total: 1, asserted == 0" in out
+    assert "INVALID  53-unproven" in out and "0 == 1 does not hold" in out
+    assert out.rstrip().splitlines()[-2].startswith("52-wrong ")  # the table
+
+
+def test_prove_takes_the_fault_away(drill, tmp_path):
+    d = drill("prove", write(tmp_path))
+    code, out, err = d.finish()
+    assert code == 0 and "proven  50-test without its fault" in out, out + err
+    path = write(tmp_path, proof="1 == 1", expect={}, name="54-empty.json")
+    code, out, err = drill("prove", path).finish()
+    assert code == 1 and "NOT PROVEN  54-empty" in out, out + err
+
+
+LONG = {"method": [{"at_s": 0, "act": "stop", "target": "worker:0"},
+                   {"at_s": 0.2, "fault": "slow delay=20ms duration=60s"},
+                   {"at_s": 0.5, "act": "db_move"}, {"at_s": 60, "act": "db_restore"}]}
+
+
+def server_is_up(d):
+    return d.house() and os.path.exists(os.path.join(d.house(), "data/run/control.sock"))
+
+
+def load_runs(d):
+    return d.house() and os.path.exists(os.path.join(d.house(), "load0/seconds.ndjson"))
+
+
+def database_is_moved(d):
+    return d.house() and os.path.exists(os.path.join(d.house(), "data/drill-away/app.db"))
+
+
+@pytest.mark.parametrize("moment, number", [
+    (Drill.house, signal.SIGINT), (server_is_up, signal.SIGTERM), (load_runs, signal.SIGINT),
+    (database_is_moved, signal.SIGINT), (database_is_moved, signal.SIGHUP)])
+def test_whenever_it_is_interrupted_it_leaves_nothing(drill, tmp_path, moment, number):
+    d = drill("run", write(tmp_path, **LONG))
+    wait_for(moment.__name__, lambda: moment(d), 30 * NOISE, 0.002)
+    d.process.send_signal(number)
+    code, out, err = d.finish(30 * NOISE)
+    assert code == 3 and "INTERRUPTED  50-test" in out, (code, out, err)
+    d.assert_nothing_left()
+
+
+def test_when_it_is_killed_its_children_end_and_the_next_one_tidies(drill, tmp_path):
+    d = drill("run", write(tmp_path, **LONG))
+    wait_for("the database to be moved", lambda: database_is_moved(d), 30 * NOISE, 0.002)
+    d.process.kill()
+    d.process.wait(5)
+    wait_for("its children to end", lambda: d.pids() == [], 15 * NOISE)
+    left = d.house()
+    assert left
+    after = drill("run", write(tmp_path, name="51-next.json"), tmp=d.tmp)
+    wait_for("what was left to be removed", lambda: not os.path.exists(left), 10 * NOISE)
+    after.process.send_signal(signal.SIGINT)
+    assert after.finish(30 * NOISE)[0] == 3
+    after.assert_nothing_left()
+
+
+def test_attached_it_gives_the_server_back_as_it_was(drill, tmp_path, make_server):
+    server = make_server(workers=2, config={"faults.enabled": "yes"})
+    d = drill("run", write(tmp_path, **LONG), "--attach",
+              os.path.join(server.data, "run/control.sock"))
+    away = os.path.join(server.data, "drill-away/app.db")
+    wait_for("the database to be moved", lambda: os.path.exists(away), 30 * NOISE, 0.002)
+    assert server.metric("fault_active") == 1
+    d.process.send_signal(signal.SIGINT)
+    code, out, err = d.finish(30 * NOISE)
+    assert code == 3, out + err
+    d.assert_nothing_left()
+    assert server.metric("fault_active") == 0 and not os.path.exists(away)
+    wait_for("the server to be healthy", lambda: server.health()["status"] == "healthy", 5 * NOISE)
+    assert server.process.poll() is None
+
+
+def test_attached_it_refuses_what_needs_a_server_of_its_own(drill, tmp_path, make_server):
+    server = make_server(workers=2)
+    for step, says in (({"at_s": 0, "act": "kill", "target": "supervisor"}, "not with --attach"),
+                       ({"at_s": 0, "fault": "crash"}, "start it with -o faults.enabled=yes")):
+        code, out, err = drill("run", write(tmp_path, method=[step]), "--attach",
+                               os.path.join(server.data, "run/control.sock")).finish(20)
+        assert code == 2 and says in out, out + err
+    assert server.process.poll() is None

@@ -158,6 +158,7 @@ static int conclude(const struct run *run, struct audit *audit)
         .start_wall_us = run->start_wall_us,
         .sending_s = (double)(run->stop_ns - run->start_ns) / (double)NS_PER_S,
         .elapsed_s = (double)(run->finish_ns - run->start_ns) / (double)NS_PER_S,
+        .cpu_share = (double)run->cpu_ns / (double)(run->stop_ns - run->start_ns),
         .unfinished = run->in_flight,
         .connections_opened = engine_connections_opened(run->engine),
         .audit = AUDIT_SKIPPED,

@@ -87,6 +87,7 @@ static void main_facts(FILE *out, const struct result *result)
               total->sent > 0 ? (double)total->attempts / (double)total->sent : 0.0);
     milliseconds(text, statistics_percentile_ms(&statistics->lag_us, 99));
     page_fact(out, TONE_PLAIN, "the tester's own lag, p99", "%s", text);
+    page_fact(out, TONE_PLAIN, "the tester's processor", "%.0f %% used", 100 * result->cpu_share);
     page_facts_end(out);
 }
 

@@ -6,6 +6,7 @@ import http.server
 import json
 import math
 import os
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -15,7 +16,7 @@ from datetime import datetime
 
 import pytest
 
-from conftest import BUILD, NOISE, Load, Server, program, wait_for
+from conftest import BUILD, NOISE, Load, program, wait_for
 
 INVALID, BREACHED, USAGE = 2, 99, 78
 
@@ -97,16 +98,19 @@ def test_a_tester_that_cannot_keep_up_says_so():
 
 
 def test_a_tester_without_a_processor_says_so():
-    """Stopped for half a second of three: a sixth of its requests left late."""
+    """Stopped for half a second of three: a sixth of its requests left late. Those due in its last
+    100 ms are sent, and their latency counts from when they were due; the others are dropped."""
     with Stub(0) as stub:
         load = stub.start("--rps", 100, "--duration", 3)
         time.sleep(1)  # in the midst of it; when exactly does not matter
-        load.send_signal(19)
+        load.send_signal(signal.SIGSTOP)
         time.sleep(0.5)
-        load.send_signal(18)
+        load.send_signal(signal.SIGCONT)
         code, summary = result_of(load)
     assert code == INVALID, summary
     assert summary["scheduler_lag_ms"]["max"] > 300
+    assert 30 <= summary["errors"]["requests"]["dropped"] <= 60, summary["errors"]
+    assert 50 < summary["latency_ms"]["max"], summary["latency_ms"]
 
 
 def test_knee_and_recovery_are_where_they_must_be():

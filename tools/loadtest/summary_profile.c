@@ -99,7 +99,7 @@ static void slow_json(struct json_out *json, const struct result *result)
         json_key(json, "answers");
         json_object_begin(json);
         for (int status = 100; status < STATUS_LIMIT; status++) {
-            char key[16];
+            char key[FAILURE_NAME];
             snprintf(key, sizeof key, "http_%03d", status);
             if (counts->status[status] > 0)
                 json_key_uint(json, key, counts->status[status]);

@@ -147,7 +147,10 @@ static void begin_probe(struct run *run, const struct arrival *arrival, uint64_t
 static void tick(void *context, uint64_t now_ns)
 {
     struct run *run = context;
+    const struct plan_settings *plan = &run->options->plan;
     session_renew(run->engine, run->accounts, now_ns);
+    if (plan->phases && run->plan.phase < plan->phase_count)
+        report_rate(run->report, plan->phases[run->plan.phase].rate);
     report_second(run->report, now_ns - run->start_ns, run->in_flight);
 }
 

@@ -260,6 +260,26 @@ static void late_and_limited_runs_are_invalid(void **state)
     free(statistics);
 }
 
+static void a_saturated_tester_is_invalid(void **state)
+{
+    (void)state;
+    struct options options = {0};
+    struct statistics *statistics = calloc(1, sizeof *statistics);
+    assert_non_null(statistics);
+    statistics_request_ok(statistics, LOAD_READ, NS_PER_MS);
+    struct result result = {.options = &options, .statistics = statistics, .cpu_share = 0.89};
+    result_conclude(&result);
+    assert_int_equal(result.exit_code, LOADTEST_OK);
+    result = (struct result){.options = &options, .statistics = statistics, .cpu_share = 0.95};
+    result_conclude(&result);
+    assert_int_equal(result.exit_code, LOADTEST_INVALID);
+    options.closed = true; /* it is meant to run as fast as it can */
+    result = (struct result){.options = &options, .statistics = statistics, .cpu_share = 0.95};
+    result_conclude(&result);
+    assert_int_equal(result.exit_code, LOADTEST_OK);
+    free(statistics);
+}
+
 /* A server that stands still for a second of ten: every request that was due in it is late by what
  * was left of the second. Counted from the sending, one request would show it. */
 static void a_pause_delays_everything_that_was_due_in_it(void **state)
@@ -299,6 +319,7 @@ int main(void)
         cmocka_unit_test(timers_come_in_order),
         cmocka_unit_test(the_gravest_finding_is_the_exit_code),
         cmocka_unit_test(late_and_limited_runs_are_invalid),
+        cmocka_unit_test(a_saturated_tester_is_invalid),
         cmocka_unit_test(a_pause_delays_everything_that_was_due_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -306,9 +306,13 @@ static int arm(struct engine *engine, uint64_t wake_ns)
         if (lane->waiting)
             wake_ns = earlier(wake_ns, latest_ns(engine, lane->waiting));
     }
-    if (wake_ns <= clock_now_ns())
+    uint64_t now_ns = clock_now_ns();
+    if (wake_ns <= now_ns)
         return 0;
-    if (wake_ns != engine->armed_ns && wake_ns != UINT64_MAX) {
+    /* A timer that fires too early only wakes us once more; setting it anew for every answer, whose
+     * deadline is always a little later, would be a system call each. */
+    bool will_fire = engine->armed_ns > now_ns && engine->armed_ns <= wake_ns;
+    if (!will_fire && wake_ns != UINT64_MAX) {
         struct itimerspec when = {.it_value = clock_timespec(wake_ns)};
         CHECK(timerfd_settime(engine->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) == 0);
         engine->armed_ns = wake_ns;

@@ -158,6 +158,7 @@ static int conclude(const struct run *run, struct audit *audit)
         .start_wall_us = run->start_wall_us,
         .sending_s = (double)(run->stop_ns - run->start_ns) / (double)NS_PER_S,
         .elapsed_s = (double)(run->finish_ns - run->start_ns) / (double)NS_PER_S,
+        .cpu_share = (double)run->cpu_ns / (double)(run->stop_ns - run->start_ns),
         .unfinished = run->in_flight,
         .connections_opened = engine_connections_opened(run->engine),
         .audit = AUDIT_SKIPPED,
@@ -182,6 +183,22 @@ static int conclude(const struct run *run, struct audit *audit)
     return exit_code;
 }
 
+static struct engine *open_engine(const struct options *options, const struct accounts *accounts,
+                                  struct ledger *ledger, struct statistics *statistics)
+{
+    return engine_open(&(struct engine_settings){
+        .target = &options->target,
+        .accounts = accounts->all,
+        .ledger = ledger,
+        .statistics = statistics,
+        .policy = options->retry,
+        .drop_late = !options->closed,
+        .connections = options->connections,
+        .timeout_ns = options->timeout_ns,
+        .seed = options->plan.seed,
+    });
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -202,17 +219,7 @@ int main(int argc, char **argv)
         err(EXIT_TEMPORARY, "--out %s", options.out);
 
     struct ledger *ledger = ledger_open();
-    struct engine *engine = engine_open(&(struct engine_settings){
-        .target = &options.target,
-        .accounts = accounts.all,
-        .ledger = ledger,
-        .statistics = statistics,
-        .policy = options.retry,
-        .drop_late = !options.closed,
-        .connections = options.connections,
-        .timeout_ns = options.timeout_ns,
-        .seed = options.plan.seed,
-    });
+    struct engine *engine = open_engine(&options, &accounts, ledger, statistics);
     struct profile_result profile;
     profile_result_open(&profile, &options);
     struct run run = {

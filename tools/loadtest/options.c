@@ -15,7 +15,7 @@
 #define VERSION "unknown"
 #endif
 
-#define RATE_LIMIT       1e6
+#define RATE_LIMIT       1e7
 #define DURATION_LIMIT_S 604800.0
 #define SLOW_LIMIT       20000
 

@@ -73,6 +73,12 @@ const struct profile *profile_find(const char *name)
     return NULL;
 }
 
+const char *spike_phase_name(unsigned phase)
+{
+    static const char *const names[SPIKE_PHASES] = {"before", "spike", "after"};
+    return phase < SPIKE_PHASES ? names[phase] : "?";
+}
+
 static uint64_t nanoseconds(double seconds)
 {
     return (uint64_t)(seconds * (double)NS_PER_S);

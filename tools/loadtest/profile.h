@@ -21,6 +21,9 @@ enum shape {
 
 enum spike_phase { SPIKE_BEFORE, SPIKE_ITSELF, SPIKE_AFTER, SPIKE_PHASES };
 
+/* "before", "spike", "after". */
+const char *spike_phase_name(unsigned phase);
+
 #define SOAK_PARTS         10u
 #define PROFILE_THRESHOLDS 3
 

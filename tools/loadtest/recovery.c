@@ -55,7 +55,8 @@ static bool is_good(const struct slot *slots)
         sum.failed += slots[i].failed;
         sum.slow += slots[i].slow;
     }
-    return sum.ok > 0 && (double)sum.failed < RECOVERY_ERROR_RATE * (double)(sum.ok + sum.failed) &&
+    /* Of nothing, no share is below 1 %: silence is no good second. */
+    return (double)sum.failed < RECOVERY_ERROR_RATE * (double)(sum.ok + sum.failed) &&
            (double)sum.slow <= SLOW_SHARE * (double)sum.ok;
 }
 

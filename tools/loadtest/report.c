@@ -19,6 +19,7 @@ struct report {
     uint64_t duration_ns;
     uint64_t start_wall_us;
     uint64_t second; /* index of the one under way */
+    double rate;     /* of the phase; 0: one rate for all */
     int directory_fd;
     FILE *ndjson, *csv;
     struct timeline *timeline;
@@ -90,6 +91,11 @@ void report_close(struct report *report)
 void report_start(struct report *report, uint64_t start_wall_us)
 {
     report->start_wall_us = start_wall_us;
+}
+
+void report_rate(struct report *report, double rate)
+{
+    report->rate = rate;
 }
 
 void report_failures(struct json_out *json, const struct failures *failures)
@@ -167,9 +173,12 @@ static void show(const struct report *report, uint64_t elapsed_ns, uint64_t in_f
     char p95[24] = "-";
     if (second->latency_us.count > 0)
         snprintf(p95, sizeof p95, "%.1f ms", statistics_percentile_ms(&second->latency_us, 95));
+    char asked[32] = "";
+    if (report->rate > 0)
+        snprintf(asked, sizeof asked, " of %g", report->rate);
     uint64_t left_ns = report->duration_ns > elapsed_ns ? report->duration_ns - elapsed_ns : 0;
-    fprintf(stderr, "\r\033[K%llu/s  p95 %s  in flight %llu  errors %llu (%.2f %%)  ",
-            (unsigned long long)second->ok, p95, (unsigned long long)in_flight,
+    fprintf(stderr, "\r\033[K%llu%s/s  p95 %s  in flight %llu  errors %llu (%.2f %%)  ",
+            (unsigned long long)second->ok, asked, p95, (unsigned long long)in_flight,
             (unsigned long long)total->failed, 100 * statistics_error_rate(total));
     if (left_ns > 0)
         fprintf(stderr, "%llu s left", (unsigned long long)((left_ns + NS_PER_S / 2) / NS_PER_S));

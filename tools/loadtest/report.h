@@ -25,6 +25,9 @@ void report_close(struct report *report);
 /* The run starts at this wall time. */
 void report_start(struct report *report, uint64_t start_wall_us);
 
+/* The rate of the phase under way, for the line on the terminal; 0: not worth telling. */
+void report_rate(struct report *report, double rate);
+
 /* A second ended, this long after the start: writes its row and begins the next. */
 void report_second(struct report *report, uint64_t elapsed_ns, uint64_t in_flight);
 

@@ -77,7 +77,7 @@ static void main_facts(FILE *out, const struct result *result)
     page_fact(out, TONE_PLAIN, "goodput", "%.1f/s", (double)total->ok / result->sending_s);
     page_fact(out, total->failed > 0 ? TONE_DOUBTFUL : TONE_GOOD, "failed",
               "%.3f %% (%llu of %llu)", 100 * statistics_error_rate(total), (number)total->failed,
-              (number)(total->ok + total->failed));
+              (number)total->ok + (number)total->failed);
     for (size_t i = 0; i < sizeof percents / sizeof *percents; i++) {
         milliseconds(text, statistics_latency_ms(statistics, percents[i]));
         page_fact(out, TONE_PLAIN, names[i], "%s", text);
@@ -87,6 +87,7 @@ static void main_facts(FILE *out, const struct result *result)
               total->sent > 0 ? (double)total->attempts / (double)total->sent : 0.0);
     milliseconds(text, statistics_percentile_ms(&statistics->lag_us, 99));
     page_fact(out, TONE_PLAIN, "the tester's own lag, p99", "%s", text);
+    page_fact(out, TONE_PLAIN, "the tester's processor", "%.0f %% used", 100 * result->cpu_share);
     page_facts_end(out);
 }
 

@@ -34,7 +34,6 @@ static void phases(FILE *out, const struct result *result)
 {
     static const char *const columns[] = {"",     "#requests/s", "#sent",  "#failed", "#p50 ms",
                                           "#p95", "#p99",        "mostly", NULL};
-    static const char *const spike[] = {"before", "spike", "after"};
     const struct phases *all = result->profile->phases;
     enum shape shape = result->options->shape;
     page_table_begin(out, columns);
@@ -46,7 +45,7 @@ static void phases(FILE *out, const struct result *result)
             continue;
         snprintf(name, sizeof name, "part %u", i + 1);
         if (shape == SHAPE_SPIKE)
-            snprintf(name, sizeof name, "%s", spike[i]);
+            snprintf(name, sizeof name, "%s", spike_phase_name(i));
         if (shape == SHAPE_RAMP) {
             bool over = result->sending_s >= phase->from_s + phase->duration_s;
             enum step_verdict verdict = ramp_judge(phase, over);

@@ -16,7 +16,8 @@
 #include "tools/loadtest/statistics.h"
 
 #define LAG_LIMIT_MS        5.0
-#define INVALID_REASONS     3
+#define CPU_LIMIT           0.9 /* of one processor: this program has one thread for the load */
+#define INVALID_REASONS     4
 #define INVALID_REASON_SIZE 160
 
 struct result {
@@ -29,6 +30,7 @@ struct result {
     uint64_t start_wall_us;
     double sending_s; /* from the start until sending ended */
     double elapsed_s; /* ... until the last answer */
+    double cpu_share; /* of one processor, used by this program while it sent */
     uint64_t unfinished;
     uint64_t connections_opened;
     bool interrupted;

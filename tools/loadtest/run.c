@@ -147,7 +147,10 @@ static void begin_probe(struct run *run, const struct arrival *arrival, uint64_t
 static void tick(void *context, uint64_t now_ns)
 {
     struct run *run = context;
+    const struct plan_settings *plan = &run->options->plan;
     session_renew(run->engine, run->accounts, now_ns);
+    if (plan->phases && run->plan.phase < plan->phase_count)
+        report_rate(run->report, plan->phases[run->plan.phase].rate);
     report_second(run->report, now_ns - run->start_ns, run->in_flight);
 }
 
@@ -274,6 +277,13 @@ static void load_by_answers(struct run *run)
         engine_step(run->engine, run->stop_ns);
 }
 
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec used = {0};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
+}
+
 static struct slow_clients *start_slow_clients(const struct run *run)
 {
     struct slow_settings settings = {.target = engine_settings(run->engine)->target,
@@ -289,6 +299,7 @@ void run_load(struct run *run)
     struct slow_clients *slow = start_slow_clients(run);
     run->start_wall_us = clock_wall_us();
     run->start_ns = clock_now_ns();
+    uint64_t cpu_before_ns = thread_cpu_ns();
     run->stop_ns = run->start_ns + run->options->plan.duration_ns;
     report_start(run->report, run->start_wall_us);
     engine_on_tick(run->engine, run->start_ns + NS_PER_S, tick, run);
@@ -296,6 +307,7 @@ void run_load(struct run *run)
         load_by_answers(run);
     else
         load_by_plan(run);
+    run->cpu_ns = thread_cpu_ns() - cpu_before_ns;
     if (engine_interrupts(run->engine) > 0)
         run->stop_ns = clock_now_ns();
     await_answers(run);

@@ -30,6 +30,7 @@ struct run {
     uint64_t start_wall_us;
     uint64_t stop_ns;   /* when sending ended: by plan, or by Ctrl-C */
     uint64_t finish_ns; /* when the last answer was in */
+    uint64_t cpu_ns;    /* processor time of this thread until sending ended */
     uint64_t in_flight; /* of the load; after run_load: those that a second Ctrl-C left */
     uint64_t probes_in_flight;
 };

@@ -34,7 +34,6 @@ static void phase_json(struct json_out *json, const struct phase *phase, const c
 /* Phases that were begun. */
 static void phases_json(struct json_out *json, const struct result *result)
 {
-    static const char *const spike[] = {"before", "spike", "after"};
     const struct phases *phases = result->profile->phases;
     enum shape shape = result->options->shape;
     json_key(json, "phases");
@@ -49,7 +48,7 @@ static void phases_json(struct json_out *json, const struct result *result)
             verdict = step_verdict_name(
                 ramp_judge(phase, result->sending_s >= phase->from_s + phase->duration_s));
         else if (shape == SHAPE_SPIKE)
-            verdict = spike[i];
+            verdict = spike_phase_name(i);
         phase_json(json, phase, verdict, sent_s);
     }
     json_array_end(json);
@@ -99,7 +98,7 @@ static void slow_json(struct json_out *json, const struct result *result)
         json_key(json, "answers");
         json_object_begin(json);
         for (int status = 100; status < STATUS_LIMIT; status++) {
-            char key[16];
+            char key[FAILURE_NAME];
             snprintf(key, sizeof key, "http_%03d", status);
             if (counts->status[status] > 0)
                 json_key_uint(json, key, counts->status[status]);

@@ -22,7 +22,6 @@ static void print_phase(FILE *out, const char *name, const struct phase *phase)
 
 static void print_phases(const struct result *result, FILE *out)
 {
-    static const char *const spike[] = {"before", "spike", "after"};
     const struct phases *phases = result->profile->phases;
     enum shape shape = result->options->shape;
     fprintf(out, "\n%-8s %10s %10s %10s %10s %10s %10s\n",
@@ -39,7 +38,7 @@ static void print_phases(const struct result *result, FILE *out)
         bool over = result->sending_s >= phase->from_s + phase->duration_s;
         print_phase(out,
                     shape == SHAPE_RAMP    ? step_verdict_name(ramp_judge(phase, over))
-                    : shape == SHAPE_SPIKE ? spike[i]
+                    : shape == SHAPE_SPIKE ? spike_phase_name(i)
                                            : name,
                     phase);
     }

@@ -73,9 +73,9 @@ static void print_requests(const struct result *result, FILE *out)
             total->sent > 0 ? (double)total->attempts / (double)total->sent : 0.0,
             (number)(total->attempts - total->ok), (number)result->connections_opened);
     if (statistics->lag_us.count > 0)
-        fprintf(out, "lag       p99 %.2f ms, largest %.2f ms\n",
+        fprintf(out, "lag       p99 %.2f ms, largest %.2f ms; %.0f %% of a processor used\n",
                 statistics_percentile_ms(&statistics->lag_us, 99),
-                (double)statistics->max_lag_us / (double)US_PER_MS);
+                (double)statistics->max_lag_us / (double)US_PER_MS, 100 * result->cpu_share);
 }
 
 static void print_failures(FILE *out, const char *what, const struct failures *failures)

@@ -147,7 +147,7 @@ void plot_end(FILE *out, const struct plot *plot, const struct axis *y,
         draw_band(out, plot, &plot->bands[i]);
     fputs("</svg>", out);
     label_bands(out, plot);
-    for (size_t i = 0; i < limit_count; i++) {
+    for (size_t i = 0; y && i < limit_count; i++) {
         fprintf(out, "<span class=\"limit\" style=\"top:%.1f%%\">",
                 100 * (1 - axis_place(y, limits[i].value)));
         html_text(out, limits[i].label);

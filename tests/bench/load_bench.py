@@ -83,7 +83,7 @@ def run(port, options):
         rows.append((wrk, loadtest, loadtest / wrk))
         print(f"{i + 1:5}  {wrk:8.0f}  {loadtest:8.0f}  {loadtest / wrk:5.2f}", flush=True)
     wrk, loadtest, ratio = (statistics.median(column) for column in zip(*rows))
-    verdict = "within" if ratio >= LIMIT else "BELOW"
+    verdict = "above" if ratio >= LIMIT else "BELOW"
     print(f"\nMedians: wrk {wrk:.0f}/s, loadtest {loadtest:.0f}/s. The ratio is {ratio:.2f}: "
           f"{verdict} the limit of {LIMIT}.")
     return 0 if ratio >= LIMIT else 1

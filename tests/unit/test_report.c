@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "tools/report/chart.h"
+#include "tools/report/document.h"
 #include "tools/report/events.h"
 #include "tools/report/heatmap.h"
 #include "tools/report/html.h"
-#include "tools/report/page.h"
 
 /* What is written to `out` between these two is the text that `take` returns, to be freed. */
 static char *text;
@@ -227,16 +227,16 @@ static void pages_need_nothing_but_themselves(void **state)
     static const char *const columns[] = {"name", "#value", NULL};
     static const char *const cells[] = {"<p95>", "12", NULL};
     FILE *out = collect();
-    page_begin(out, "Title & more", "sub");
-    page_verdict(out, TONE_BAD, "breached", "by <much>");
-    page_section(out, "Section", NULL);
-    page_facts_begin(out);
-    page_fact(out, TONE_GOOD, "rate", "%d/s", 300);
-    page_facts_end(out);
-    page_table_begin(out, columns);
-    page_row(out, TONE_PLAIN, columns, cells);
-    page_table_end(out);
-    page_end(out, "end");
+    document_begin(out, "Title & more", "sub");
+    document_verdict(out, TONE_BAD, "breached", "by <much>");
+    document_section(out, "Section", NULL);
+    document_facts_begin(out);
+    document_fact(out, TONE_GOOD, "rate", "%d/s", 300);
+    document_facts_end(out);
+    document_table_begin(out, columns);
+    document_row(out, TONE_PLAIN, columns, cells);
+    document_table_end(out);
+    document_end(out, "end");
     char *html = take(out);
     assert_non_null(strstr(html, "default-src 'none'"));
     assert_non_null(strstr(html, "<td>&lt;p95&gt;</td><td class=\"n\">12</td>"));

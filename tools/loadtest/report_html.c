@@ -53,7 +53,7 @@ static void verdict(FILE *out, const struct result *result)
     }
     for (unsigned i = 0; i < result->invalid_count; i++)
         add(detail, sizeof detail, result->invalid[i]);
-    page_verdict(out, tone_of(result), summary_meaning(result), detail);
+    document_verdict(out, tone_of(result), summary_meaning(result), detail);
 }
 
 static void milliseconds(char out[CELL], double value)
@@ -72,23 +72,24 @@ static void main_facts(FILE *out, const struct result *result)
     static const char *const names[] = {"p50", "p95", "p99", "slowest"};
     uint64_t dropped = total->attempt_failures.cause[CAUSE_DROPPED];
     char text[CELL];
-    page_facts_begin(out);
-    page_fact(out, TONE_PLAIN, "offered", "%.1f/s", (double)total->sent / result->sending_s);
-    page_fact(out, TONE_PLAIN, "goodput", "%.1f/s", (double)total->ok / result->sending_s);
-    page_fact(out, total->failed > 0 ? TONE_DOUBTFUL : TONE_GOOD, "failed",
-              "%.3f %% (%llu of %llu)", 100 * statistics_error_rate(total), (number)total->failed,
-              (number)total->ok + (number)total->failed);
+    document_facts_begin(out);
+    document_fact(out, TONE_PLAIN, "offered", "%.1f/s", (double)total->sent / result->sending_s);
+    document_fact(out, TONE_PLAIN, "goodput", "%.1f/s", (double)total->ok / result->sending_s);
+    document_fact(out, total->failed > 0 ? TONE_DOUBTFUL : TONE_GOOD, "failed",
+                  "%.3f %% (%llu of %llu)", 100 * statistics_error_rate(total),
+                  (number)total->failed, (number)total->ok + (number)total->failed);
     for (size_t i = 0; i < sizeof percents / sizeof *percents; i++) {
         milliseconds(text, statistics_latency_ms(statistics, percents[i]));
-        page_fact(out, TONE_PLAIN, names[i], "%s", text);
+        document_fact(out, TONE_PLAIN, names[i], "%s", text);
     }
-    page_fact(out, dropped > 0 ? TONE_DOUBTFUL : TONE_GOOD, "dropped", "%llu", (number)dropped);
-    page_fact(out, TONE_PLAIN, "attempts a request", "%.3f",
-              total->sent > 0 ? (double)total->attempts / (double)total->sent : 0.0);
+    document_fact(out, dropped > 0 ? TONE_DOUBTFUL : TONE_GOOD, "dropped", "%llu", (number)dropped);
+    document_fact(out, TONE_PLAIN, "attempts a request", "%.3f",
+                  total->sent > 0 ? (double)total->attempts / (double)total->sent : 0.0);
     milliseconds(text, statistics_percentile_ms(&statistics->lag_us, 99));
-    page_fact(out, TONE_PLAIN, "the tester's own lag, p99", "%s", text);
-    page_fact(out, TONE_PLAIN, "the tester's processor", "%.0f %% used", 100 * result->cpu_share);
-    page_facts_end(out);
+    document_fact(out, TONE_PLAIN, "the tester's own lag, p99", "%s", text);
+    document_fact(out, TONE_PLAIN, "the tester's processor", "%.0f %% used",
+                  100 * result->cpu_share);
+    document_facts_end(out);
 }
 
 static void thresholds(FILE *out, const struct result *result)
@@ -97,18 +98,18 @@ static void thresholds(FILE *out, const struct result *result)
                                           NULL};
     if (result->options->threshold_count == 0)
         return;
-    page_section(out, "Thresholds", NULL);
-    page_table_begin(out, columns);
+    document_section(out, "Thresholds", NULL);
+    document_table_begin(out, columns);
     for (unsigned i = 0; i < result->options->threshold_count; i++) {
         char text[THRESHOLD_TEXT], value[SUMMARY_VALUE], margin[SUMMARY_VALUE];
         threshold_text(&result->options->thresholds[i], text);
         summary_value(result->options->thresholds[i].metric, result->value[i], value);
         summary_margin(result, i, margin);
-        page_row(out, result->holds[i] ? TONE_GOOD : TONE_BAD, columns,
-                 (const char *const[]){text, value, margin, result->holds[i] ? "holds" : "BREACHED",
-                                       NULL});
+        document_row(out, result->holds[i] ? TONE_GOOD : TONE_BAD, columns,
+                     (const char *const[]){text, value, margin,
+                                           result->holds[i] ? "holds" : "BREACHED", NULL});
     }
-    page_table_end(out);
+    document_table_end(out);
 }
 
 static void by_kind(FILE *out, const struct result *result)
@@ -116,8 +117,8 @@ static void by_kind(FILE *out, const struct result *result)
     static const char *const columns[] = {"kind", "#ok",  "#failed", "#p50 ms",
                                           "#p95", "#p99", NULL};
     const struct statistics *statistics = result->statistics;
-    page_section(out, "By kind of request", NULL);
-    page_table_begin(out, columns);
+    document_section(out, "By kind of request", NULL);
+    document_table_begin(out, columns);
     for (int kind = 0; kind < LOAD_KINDS; kind++) {
         const struct histogram_sum *latency_us = &statistics->kind_latency_us[kind];
         char cells[5][CELL];
@@ -130,11 +131,11 @@ static void by_kind(FILE *out, const struct result *result)
             double value = statistics_percentile_ms(latency_us, percents[i]);
             snprintf(cells[2 + i], CELL, isnan(value) ? "-" : "%.2f", value);
         }
-        page_row(out, TONE_PLAIN, columns,
-                 (const char *const[]){load_kind_name((enum load_kind)kind), cells[0], cells[1],
-                                       cells[2], cells[3], cells[4], NULL});
+        document_row(out, TONE_PLAIN, columns,
+                     (const char *const[]){load_kind_name((enum load_kind)kind), cells[0], cells[1],
+                                           cells[2], cells[3], cells[4], NULL});
     }
-    page_table_end(out);
+    document_table_end(out);
 }
 
 static void findings(FILE *out, const struct result *result)
@@ -148,25 +149,26 @@ static void findings(FILE *out, const struct result *result)
         if (!found)
             continue;
         if (shown++ == 0)
-            page_table_begin(out, columns);
-        page_row(out, TONE_BAD, columns,
-                 (const char *const[]){finding_name(found), entry->key,
-                                       entry->id[0] ? entry->id : "-", NULL});
+            document_table_begin(out, columns);
+        document_row(out, TONE_BAD, columns,
+                     (const char *const[]){finding_name(found), entry->key,
+                                           entry->id[0] ? entry->id : "-", NULL});
     }
     if (shown > 0)
-        page_table_end(out);
+        document_table_end(out);
 }
 
 static void audit(FILE *out, const struct result *result)
 {
     const struct ledger_verdict *verdict_of = &result->verdict;
-    page_section(out, "Audit",
-                 "Every write was read back: LOST was acknowledged and cannot be read, DUPLICATE "
-                 "exists twice, CORRUPT reads differently. INDETERMINATE got no answer, and may "
-                 "exist or not.");
-    page_facts_begin(out);
-    page_fact(out, result->audit == AUDIT_COMPLETE ? TONE_GOOD : TONE_DOUBTFUL, "audit", "%s",
-              audit_state_name(result->audit));
+    document_section(
+        out, "Audit",
+        "Every write was read back: LOST was acknowledged and cannot be read, DUPLICATE "
+        "exists twice, CORRUPT reads differently. INDETERMINATE got no answer, and may "
+        "exist or not.");
+    document_facts_begin(out);
+    document_fact(out, result->audit == AUDIT_COMPLETE ? TONE_GOOD : TONE_DOUBTFUL, "audit", "%s",
+                  audit_state_name(result->audit));
     if (result->audit != AUDIT_SKIPPED) {
         const struct {
             const char *name;
@@ -180,13 +182,13 @@ static void audit(FILE *out, const struct result *result)
                     {"refused, yet exist", verdict_of->unexpected, true},
                     {"unread", verdict_of->unread, true}};
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-            page_fact(out,
-                      !rows[i].fault      ? TONE_PLAIN
-                      : rows[i].count > 0 ? TONE_BAD
-                                          : TONE_GOOD,
-                      rows[i].name, "%llu", (number)rows[i].count);
+            document_fact(out,
+                          !rows[i].fault      ? TONE_PLAIN
+                          : rows[i].count > 0 ? TONE_BAD
+                                              : TONE_GOOD,
+                          rows[i].name, "%llu", (number)rows[i].count);
     }
-    page_facts_end(out);
+    document_facts_end(out);
     findings(out, result);
 }
 
@@ -200,25 +202,26 @@ static void settings(FILE *out, const struct result *result)
             snprintf(mix + length, sizeof mix - length, "%s%s=%u", length > 0 ? "," : "",
                      load_kind_name((enum load_kind)kind), options->plan.weight[kind]);
     }
-    page_section(out, "Settings", NULL);
-    page_facts_begin(out);
-    page_fact(out, TONE_PLAIN, "server", "%s", options->url);
-    page_fact(out, TONE_PLAIN, "profile", "%s", options->profile);
+    document_section(out, "Settings", NULL);
+    document_facts_begin(out);
+    document_fact(out, TONE_PLAIN, "server", "%s", options->url);
+    document_fact(out, TONE_PLAIN, "profile", "%s", options->profile);
     if (!options->closed)
-        page_fact(out, TONE_PLAIN, "rate", "%g/s", options->plan.rate);
-    page_fact(out, TONE_PLAIN, "duration", "%.1f s", result->sending_s);
-    page_fact(out, TONE_PLAIN, "mix", "%s", mix);
-    page_fact(out, TONE_PLAIN, "arrivals", "%s",
-              options->closed                           ? "closed loop"
-              : options->plan.arrivals == ARRIVALS_EVEN ? "even"
-                                                        : "poisson");
-    page_fact(out, TONE_PLAIN, "connections", "%u, %llu opened", options->connections,
-              (number)result->connections_opened);
-    page_fact(out, TONE_PLAIN, "timeout", "%g s", (double)options->timeout_ns / (double)NS_PER_S);
-    page_fact(out, TONE_PLAIN, "retry", "%s", retry_name(options->retry.kind));
-    page_fact(out, TONE_PLAIN, "accounts", "%u", result->users);
-    page_fact(out, TONE_PLAIN, "seed", "%llu", (number)options->plan.seed);
-    page_facts_end(out);
+        document_fact(out, TONE_PLAIN, "rate", "%g/s", options->plan.rate);
+    document_fact(out, TONE_PLAIN, "duration", "%.1f s", result->sending_s);
+    document_fact(out, TONE_PLAIN, "mix", "%s", mix);
+    document_fact(out, TONE_PLAIN, "arrivals", "%s",
+                  options->closed                           ? "closed loop"
+                  : options->plan.arrivals == ARRIVALS_EVEN ? "even"
+                                                            : "poisson");
+    document_fact(out, TONE_PLAIN, "connections", "%u, %llu opened", options->connections,
+                  (number)result->connections_opened);
+    document_fact(out, TONE_PLAIN, "timeout", "%g s",
+                  (double)options->timeout_ns / (double)NS_PER_S);
+    document_fact(out, TONE_PLAIN, "retry", "%s", retry_name(options->retry.kind));
+    document_fact(out, TONE_PLAIN, "accounts", "%u", result->users);
+    document_fact(out, TONE_PLAIN, "seed", "%llu", (number)options->plan.seed);
+    document_facts_end(out);
 }
 
 void report_html(FILE *out, const struct result *result, const struct timeline *timeline,
@@ -230,7 +233,7 @@ void report_html(FILE *out, const struct result *result, const struct timeline *
     snprintf(title, sizeof title, "Load test: %s", result->options->profile);
     snprintf(subtitle, sizeof subtitle, "%.128s, %.19s UTC, %.0f s", result->options->url, started,
              result->elapsed_s);
-    page_begin(out, title, subtitle);
+    document_begin(out, title, subtitle);
     verdict(out, result);
     main_facts(out, result);
     thresholds(out, result);
@@ -240,6 +243,6 @@ void report_html(FILE *out, const struct result *result, const struct timeline *
     by_kind(out, result);
     audit(out, result);
     settings(out, result);
-    page_end(out, "Made by loadtest " VERSION ". Latency counts from the time a request was "
-                  "intended for, so a stall delays everything that was due in it.");
+    document_end(out, "Made by loadtest " VERSION ". Latency counts from the time a request was "
+                      "intended for, so a stall delays everything that was due in it.");
 }

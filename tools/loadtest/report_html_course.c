@@ -156,7 +156,7 @@ static void draw_errors(const struct course *course)
         draw(course, "Failed attempts by cause", "1/s",
              (struct chart){.series = series, .series_count = count, .stacked = true});
     else
-        page_paragraph(course->out, TONE_GOOD, "No attempt failed.");
+        document_paragraph(course->out, TONE_GOOD, "No attempt failed.");
     while (count > 0)
         free(values[--count]);
 }
@@ -232,10 +232,11 @@ void report_html_course(FILE *out, const struct result *result, const struct tim
     *course = (struct course){.out = out, .result = result, .timeline = timeline};
     course->plot.to_s = (double)timeline->count * timeline->step_s;
     gather_bands(course, events);
-    page_section(out, "The course of it",
-                 timeline->step_s > 1 ? "Every column is several seconds of a long run."
-                                      : "Every column is a second. Events count in the second in "
-                                        "which they happened.");
+    document_section(out, "The course of it",
+                     timeline->step_s > 1
+                         ? "Every column is several seconds of a long run."
+                         : "Every column is a second. Events count in the second in "
+                           "which they happened.");
     draw_rate(course);
     draw_latency(course);
     draw_errors(course);

@@ -26,8 +26,8 @@ static void phase_row(FILE *out, const char *const *columns, const char *name,
     number(p95, "%.2f", phase_latency_ms(phase, 95));
     number(p99, "%.2f", phase_latency_ms(phase, 99));
     failures_most(&phase->failures, most);
-    page_row(out, tone, columns,
-             (const char *const[]){name, rate, sent, failed, p50, p95, p99, most, NULL});
+    document_row(out, tone, columns,
+                 (const char *const[]){name, rate, sent, failed, p50, p95, p99, most, NULL});
 }
 
 static void phases(FILE *out, const struct result *result)
@@ -36,7 +36,7 @@ static void phases(FILE *out, const struct result *result)
                                           "#p95", "#p99",        "mostly", NULL};
     const struct phases *all = result->profile->phases;
     enum shape shape = result->options->shape;
-    page_table_begin(out, columns);
+    document_table_begin(out, columns);
     for (unsigned i = 0; i < all->count; i++) {
         const struct phase *phase = &all->all[i];
         char name[CELL];
@@ -56,7 +56,7 @@ static void phases(FILE *out, const struct result *result)
         }
         phase_row(out, columns, name, phase, tone);
     }
-    page_table_end(out);
+    document_table_end(out);
 }
 
 static void probes(FILE *out, const struct result *result)
@@ -70,7 +70,7 @@ static void probes(FILE *out, const struct result *result)
         if (!(result->options->probe_rate[kind] > 0))
             continue;
         if (!any)
-            page_table_begin(out, columns);
+            document_table_begin(out, columns);
         any = true;
         number(ok, "%.0f", (double)probe->ok);
         number(failed, "%.0f", (double)probe->failed);
@@ -78,12 +78,12 @@ static void probes(FILE *out, const struct result *result)
         number(p95, "%.2f", statistics_probe_ms(probe, 95));
         number(p99, "%.2f", statistics_probe_ms(probe, 99));
         number(most, "%.2f", statistics_probe_ms(probe, 100));
-        page_row(out, probe->failed > 0 ? TONE_DOUBTFUL : TONE_PLAIN, columns,
-                 (const char *const[]){load_kind_name((enum load_kind)kind), ok, failed, p50, p95,
-                                       p99, most, NULL});
+        document_row(out, probe->failed > 0 ? TONE_DOUBTFUL : TONE_PLAIN, columns,
+                     (const char *const[]){load_kind_name((enum load_kind)kind), ok, failed, p50,
+                                           p95, p99, most, NULL});
     }
     if (any)
-        page_table_end(out);
+        document_table_end(out);
 }
 
 static void slow_clients(FILE *out, const struct result *result)
@@ -97,7 +97,7 @@ static void slow_clients(FILE *out, const struct result *result)
         if (result->options->slow[kind] == 0)
             continue;
         if (!any)
-            page_table_begin(out, columns);
+            document_table_begin(out, columns);
         any = true;
         number(clients, "%.0f", (double)result->options->slow[kind]);
         number(held, "%.0f", (double)counts->held_most);
@@ -105,12 +105,12 @@ static void slow_clients(FILE *out, const struct result *result)
         number(life, "%.1f", counts->life_s);
         number(told, "%.0f", (double)counts->answered);
         number(refused, "%.0f", (double)counts->refused);
-        page_row(out, TONE_PLAIN, columns,
-                 (const char *const[]){slow_kind_name((enum slow_kind)kind), clients, held, cut,
-                                       life, told, refused, NULL});
+        document_row(out, TONE_PLAIN, columns,
+                     (const char *const[]){slow_kind_name((enum slow_kind)kind), clients, held, cut,
+                                           life, told, refused, NULL});
     }
     if (any)
-        page_table_end(out);
+        document_table_end(out);
 }
 
 void report_html_profile(FILE *out, const struct result *result)
@@ -126,9 +126,9 @@ void report_html_profile(FILE *out, const struct result *result)
         return;
     profile_result_line(result->profile, options, line);
     snprintf(heading, sizeof heading, "Profile %s", options->profile);
-    page_section(out, heading, NULL);
+    document_section(out, heading, NULL);
     if (line[0])
-        page_paragraph(out, TONE_PLAIN, line);
+        document_paragraph(out, TONE_PLAIN, line);
     if (phased)
         phases(out, result);
     probes(out, result);

@@ -15,7 +15,7 @@
 struct chart_series {
     const char *name;
     const double *values; /* one a column */
-    unsigned colour;      /* 0 to PAGE_COLOURS - 1 */
+    unsigned colour;      /* 0 to DOCUMENT_COLOURS - 1 */
 };
 
 struct chart {

@@ -9,7 +9,7 @@
 
 #include "common/exit_codes.h"
 #include "tools/report/axis.h"
-#include "tools/report/page.h"
+#include "tools/report/document.h"
 
 static enum tone tone_of(const char *name)
 {
@@ -154,14 +154,14 @@ void report_events_write(FILE *out, const struct report_events *events)
     static const char *const columns[] = {"#at", "event", "what", NULL};
     if (events->count == 0)
         return;
-    page_section(out, "What the server did", NULL);
-    page_table_begin(out, columns);
+    document_section(out, "What the server did", NULL);
+    document_table_begin(out, columns);
     for (size_t i = 0; i < events->count; i++) {
         const struct report_event *event = &events->all[i];
         char at[AXIS_LABEL];
         snprintf(at, sizeof at, "%.2f s", event->at_s);
         enum tone tone = strcmp(event->name, "fault_start") == 0 ? TONE_BAD : TONE_PLAIN;
-        page_row(out, tone, columns, (const char *const[]){at, event->name, event->text, NULL});
+        document_row(out, tone, columns, (const char *const[]){at, event->name, event->text, NULL});
     }
-    page_table_end(out);
+    document_table_end(out);
 }

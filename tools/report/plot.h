@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #include "tools/report/axis.h"
-#include "tools/report/page.h"
+#include "tools/report/document.h"
 
 #define PLOT_UNITS 1000.0
 

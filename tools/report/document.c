@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "tools/report/page.h"
+#include "tools/report/document.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
 
+#include "tools/report/document_style.h"
 #include "tools/report/html.h"
-#include "tools/report/page_style.h"
 
 #define VALUE_BYTES 1024
 
@@ -15,7 +15,7 @@ static const char *tone_class(enum tone tone)
     return classes[tone];
 }
 
-void page_begin(FILE *out, const char *title, const char *subtitle)
+void document_begin(FILE *out, const char *title, const char *subtitle)
 {
     fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
@@ -26,7 +26,7 @@ void page_begin(FILE *out, const char *title, const char *subtitle)
           out);
     html_text(out, title);
     fputs("</title>\n<style>\n", out);
-    fputs(page_style, out);
+    fputs(document_style, out);
     fputs("</style></head><body>\n<header><h1>", out);
     html_text(out, title);
     fputs("</h1>", out);
@@ -38,14 +38,14 @@ void page_begin(FILE *out, const char *title, const char *subtitle)
     fputs("</header>\n<main>\n", out);
 }
 
-void page_end(FILE *out, const char *footer)
+void document_end(FILE *out, const char *footer)
 {
     fputs("</main>\n<footer>", out);
     html_text(out, footer);
     fputs("</footer>\n</body></html>\n", out);
 }
 
-void page_verdict(FILE *out, enum tone tone, const char *headline, const char *detail)
+void document_verdict(FILE *out, enum tone tone, const char *headline, const char *detail)
 {
     fprintf(out, "<div class=\"verdict %s\"><strong>", tone_class(tone));
     html_text(out, headline);
@@ -54,7 +54,7 @@ void page_verdict(FILE *out, enum tone tone, const char *headline, const char *d
     fputs("</div>\n", out);
 }
 
-void page_section(FILE *out, const char *heading, const char *note)
+void document_section(FILE *out, const char *heading, const char *note)
 {
     fputs("<h2>", out);
     html_text(out, heading);
@@ -66,19 +66,19 @@ void page_section(FILE *out, const char *heading, const char *note)
     fputs("</p>\n", out);
 }
 
-void page_paragraph(FILE *out, enum tone tone, const char *text)
+void document_paragraph(FILE *out, enum tone tone, const char *text)
 {
     fprintf(out, "<p class=\"%s\">", tone_class(tone));
     html_text(out, text);
     fputs("</p>\n", out);
 }
 
-void page_facts_begin(FILE *out)
+void document_facts_begin(FILE *out)
 {
     fputs("<dl>\n", out);
 }
 
-void page_fact(FILE *out, enum tone tone, const char *name, const char *format, ...)
+void document_fact(FILE *out, enum tone tone, const char *name, const char *format, ...)
 {
     char value[VALUE_BYTES];
     va_list arguments;
@@ -92,12 +92,12 @@ void page_fact(FILE *out, enum tone tone, const char *name, const char *format, 
     fputs("</dd></div>\n", out);
 }
 
-void page_facts_end(FILE *out)
+void document_facts_end(FILE *out)
 {
     fputs("</dl>\n", out);
 }
 
-void page_table_begin(FILE *out, const char *const *columns)
+void document_table_begin(FILE *out, const char *const *columns)
 {
     fputs("<div class=\"scroll\"><table><thead><tr>", out);
     for (; *columns; columns++) {
@@ -109,7 +109,7 @@ void page_table_begin(FILE *out, const char *const *columns)
     fputs("</tr></thead><tbody>\n", out);
 }
 
-void page_row(FILE *out, enum tone tone, const char *const *columns, const char *const *cells)
+void document_row(FILE *out, enum tone tone, const char *const *columns, const char *const *cells)
 {
     fprintf(out, "<tr class=\"%s\">", tone_class(tone));
     for (; *columns && *cells; columns++, cells++) {
@@ -120,19 +120,19 @@ void page_row(FILE *out, enum tone tone, const char *const *columns, const char 
     fputs("</tr>\n", out);
 }
 
-void page_table_end(FILE *out)
+void document_table_end(FILE *out)
 {
     fputs("</tbody></table></div>\n", out);
 }
 
-void page_details_begin(FILE *out, const char *summary)
+void document_details_begin(FILE *out, const char *summary)
 {
     fputs("<details><summary>", out);
     html_text(out, summary);
     fputs("</summary>\n", out);
 }
 
-void page_details_end(FILE *out)
+void document_details_end(FILE *out)
 {
     fputs("</details>\n", out);
 }

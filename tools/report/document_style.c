@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "tools/report/page_style.h"
+#include "tools/report/document_style.h"
 
 /* Colours c0 to c7 differ in lightness too, so that a grey print keeps them apart. Labels of plots
  * are text beside the drawing, not in it: a drawing is stretched to the page's width, text is not.
  */
-const char page_style[] =
+const char document_style[] =
     ":root{color-scheme:light dark;--paper:#fff;--ink:#1c2126;--faint:#5c6670;--line:#d8dde2;"
     "--grid:#e8ebee;--box:#f5f7f8;--good:#1d7a3e;--doubtful:#96690a;--bad:#b3261e;"
     "--c0:#2166c4;--c1:#d97706;--c2:#b3261e;--c3:#2c8a4b;--c4:#7d4cc2;--c5:#0f8b8d;--c6:#8c5a2b;"

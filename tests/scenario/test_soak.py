@@ -32,7 +32,7 @@ PROGRESS_S = 5
 VICTIMS = (["worker"] * 11 + ["keeper"] * 3 + ["sentinel"] * 2 + ["all workers"] * 2
            + ["supervisor"] + ["everybody"])
 FILES = {"app.db", "app.db-wal", "app.db-shm", "app.id", "jwt.key", "demo.txt", "lock", "run",
-         "deaths"}
+         "deaths", "metrics.db", "metrics.db-journal"}
 
 
 def body_of(name):

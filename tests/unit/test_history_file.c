@@ -273,7 +273,8 @@ static void without_descriptors_nothing_is_set_aside(void **unused)
         struct rlimit limit = {(rlim_t)(next + more), before.rlim_max};
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
         bool opened = history_file_open(&file, &fresh);
-        bool written = opened && history_file_begin(&file) && put(1, 4) && history_file_commit(&file);
+        bool written =
+            opened && history_file_begin(&file) && put(1, 4) && history_file_commit(&file);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         assert_false(written);
         assert_true(file.error[0]);

@@ -170,10 +170,10 @@ def test_a_batch_that_reads_slow_pages_is_no_hang(bench):
     """A look of the sentinel reads a page or two and finds the database well; a batch whose pages
     another worker's commit made stale reads a dozen, for more than 2 s, holding the gate."""
     server = bench()
-    load = Load(server, "--retry", "none", rps=40, duration=9)
+    load = Load(server, "--retry", "none", rps=40, duration=6)
     wait_for("load", lambda: server.metric("http_requests_total", code="201") > 10, 10)
     pids = server.worker_pids()
-    put_fault(server, "db", "effect=slow", "op=read", "delay=240ms", "duration=7s")
+    put_fault(server, "db", "effect=slow", "op=read", "delay=240ms", "duration=5s")
     load.finish().assert_nothing_lost()
-    assert hits(server, "db") > 50
+    assert hits(server, "db") > 20
     assert server.worker_pids() == pids and server.metric("worker_deaths_total") == 0

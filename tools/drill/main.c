@@ -5,17 +5,16 @@
  */
 #include <dirent.h>
 #include <err.h>
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/exit_codes.h"
+#include "tools/drill/output.h"
 #include "tools/drill/process.h"
 #include "tools/drill/report.h"
 #include "tools/drill/runner.h"
@@ -44,7 +43,7 @@ static const char help[] =
     "\n"
     "  --attach SOCKET   the control socket of a running server instead (it needs --demo,\n"
     "                    faults.enabled=yes and ratelimit.* of 0)\n"
-    "  --out DIR         NN-name.json for each drill, with everything measured\n"
+    "  --out DIR         index.html, and for each drill NN-name.html and NN-name.json\n"
     "  --short           the shortened form of those drills that have one\n"
     "  --json            the reports on stdout, one JSON document a line\n"
     "\n"
@@ -58,6 +57,7 @@ static const char help[] =
 
 struct options {
     const char *attach, *out;
+    char command[PATH_ROOM]; /* as it was given */
     bool json, is_short, all;
     unsigned count;
     char file[FILES_MAX][PATH_ROOM];
@@ -161,26 +161,6 @@ static int worst_code(const struct tally *tally, unsigned count, bool all)
     return code;
 }
 
-/* Arms of `prove` have files of their own. */
-static int write_report(const struct options *options, const struct spec *spec, unsigned arm,
-                        json_t *report)
-{
-    const char *suffix = arm & ARM_NO_FAULT ? "-no-fault" : arm & ARM_CONTROL ? "-control" : "";
-    char path[PATH_ROOM + 80];
-    if (!options->out)
-        return 0;
-    if (mkdir(options->out, 0755) < 0 && errno != EEXIST) {
-        warn("--out %s", options->out);
-        return -1;
-    }
-    snprintf(path, sizeof path, "%s/%s%s.json", options->out, spec->name, suffix);
-    if (json_dump_file(report, path, JSON_INDENT(1)) < 0) {
-        warn("%s", path);
-        return -1;
-    }
-    return 0;
-}
-
 static bool colours(void)
 {
     return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
@@ -201,7 +181,8 @@ static void run_one(const struct options *options, const struct runner_options *
         drill_report_print(&evidence, &verdict, colours(), stdout);
     }
     fflush(stdout);
-    write_report(options, spec, arm, report);
+    output_write(&(struct output){options->out, options->command, options->attach}, &evidence, arm,
+                 report);
     json_decref(report);
     snprintf(tally->name, sizeof tally->name, "%s", spec->name);
     snprintf(tally->why, sizeof tally->why, "%.190s", verdict.why);
@@ -320,6 +301,14 @@ static int command_list(const struct options *options, struct spec *spec)
     return 0;
 }
 
+static void keep_command(struct options *options, int argc, char **argv)
+{
+    size_t length = 0;
+    for (int i = 0; i < argc && length < PATH_ROOM - 1; i++)
+        length += (size_t)snprintf(options->command + length, PATH_ROOM - length, "%s%s",
+                                   i ? " " : "", argv[i]);
+}
+
 static void parse_options(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {
@@ -362,6 +351,7 @@ int main(int argc, char **argv)
 {
     static struct options options;
     static struct spec spec;
+    keep_command(&options, argc, argv);
     parse_options(&options, argc, argv);
     const char *command = optind < argc ? argv[optind++] : "";
     static const struct {

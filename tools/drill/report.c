@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "tools/drill/measure.h"
+#include "tools/drill/words.h"
 
 /* ---- pieces -------------------------------------------------------------------------------- */
 
@@ -89,16 +90,28 @@ static json_t *bands(const struct spec *spec)
     json_t *list = json_array();
     for (unsigned i = 0; i < spec->step_count; i++) {
         const struct spec_step *step = &spec->step[i];
-        char words[300];
+        char words[400];
         if (step->kind == STEP_CLEAR ||
             (step->kind == STEP_ACT && (step->act == ACT_DB_RESTORE || step->act == ACT_RELEASE)))
             continue;
         json_t *one = json_object();
-        snprintf(words, sizeof words, "%s%s%s",
-                 step->kind == STEP_FAULT ? step->fault : act_name(step->act),
-                 *step->target ? " " : "", step->target);
+        words_of_step(step, words, sizeof words);
         set(one, "from_s", real(step->at_s));
         set(one, "to_s", real(band_end(spec, step)));
+        set(one, "text", text(words));
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
+static json_t *method(const struct spec *spec)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < spec->step_count; i++) {
+        char words[400];
+        json_t *one = json_object();
+        words_of_step(&spec->step[i], words, sizeof words);
+        set(one, "at_s", real(spec->step[i].at_s));
         set(one, "text", text(words));
         json_array_append_new(list, one);
     }
@@ -281,6 +294,8 @@ json_t *drill_report_json(const struct evidence *evidence, const struct drill_ve
     set(root, "drill", text(spec->name));
     set(root, "title", text(spec->title));
     set(root, "teaches", text(spec->teaches));
+    set(root, "loop", *spec->loop ? text(spec->loop) : json_null());
+    set(root, "mitigation", *spec->mitigation ? text(spec->mitigation) : json_null());
     clock_rfc3339(started, evidence->load_ns / NS_PER_US + evidence->wall_minus_mono_us);
     set(root, "started", evidence->load_ns ? text(started) : json_null());
     set(result, "result", text(drill_result_name(verdict->result)));
@@ -293,6 +308,7 @@ json_t *drill_report_json(const struct evidence *evidence, const struct drill_ve
     set(proof, "holds", json_boolean(verdict->proven));
     set(root, "proof", proof);
     set(root, "phases", phases(evidence));
+    set(root, "method", method(spec));
     set(root, "bands", bands(spec));
     set(root, "detect", detectors(evidence, verdict));
     set(root, "recover_s", real(verdict->recover_s));

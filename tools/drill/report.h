@@ -3,9 +3,10 @@
  * What a drill found, for people and for programs. The JSON has everything a page needs: whoever
  * draws takes drill_report_json and nothing else.
  *
- *   {"drill","title","teaches","hypothesis":[{probe,op,limit,asserted,measured,margin,holds,level,
+ *   {"drill","title","teaches","loop","mitigation","hypothesis":[{probe,op,limit,asserted,measured,margin,holds,level,
  *     during,worst_s}], "verdict":{result,why,exit_code}, "proof":{text,found,holds},
  *    "phases":{warm_up_s,before_s,fault_s,clear_s,after_s,end_s}   seconds; the fault begins at 0
+ *    "method":[{at_s,text}],
  *    "bands":[{from_s,to_s,text}]   what was broken when, of the method
  *    "detect":{degraded_s,verdict_s,breaker_s,event,event_s,first_failure_s,alert_s},
  *    "recover_s","blast_share","compartments":[{name,targeted,before,during}],

@@ -285,6 +285,7 @@ void runner_run(const struct runner_options *options, const struct spec *spec,
     if (preflight(runner))
         carry_out(runner);
     roll_back(runner);
+    load_keep_rows(&runner->load[0], evidence);
     prober_close(runner->prober);
     runner->prober = NULL;
     stop_server(runner);

@@ -107,7 +107,7 @@ def test_a_bad_file_stops_all_before_anything_starts(drill, tmp_path):
 
 @pytest.mark.parametrize("words, code, says", [
     (["run"], 78, "say which drill"),
-    (["rum", "all"], 78, "rum: no such command; allowed: run, list, check, prove"),
+    (["rum", "all"], 78, "rum: no such command; allowed: run, list, check, prove, walk"),
     (["run", "99"], 78, "99: no such drill"),
     (["check", "none.json"], 2, "none.json: No such file"),
     ([], 78, "say what to do"),

@@ -18,6 +18,7 @@
 #include "tools/drill/process.h"
 #include "tools/drill/report.h"
 #include "tools/drill/runner.h"
+#include "tools/drill/walk.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -30,6 +31,7 @@
 static const char help[] =
     "usage: drill run FILE...|all [--attach SOCKET] [--out DIR] [--short] [--json]\n"
     "       drill list | check [FILE...] | prove [FILE...]\n"
+    "       drill walk [--fast]\n"
     "\n"
     "Breaks a server on purpose, under load, and says whether it behaved as the drill claims.\n"
     "A FILE is a path, or the name or number of a drill in etc/drills: 03, 03-kill-one.\n"
@@ -40,6 +42,8 @@ static const char help[] =
     "  check    read the files and name what is wrong in them, with its line\n"
     "  prove    run each drill without its fault: it must fail or be invalid; and its control\n"
     "           arm, with the protection off: it must deviate\n"
+    "  walk     five failures in five minutes, told step by step: for a first look (--fast: no\n"
+    "           time to read in between)\n"
     "\n"
     "  --attach SOCKET   the control socket of a running server instead (it needs --demo,\n"
     "                    faults.enabled=yes and ratelimit.* of 0)\n"
@@ -58,7 +62,7 @@ static const char help[] =
 struct options {
     const char *attach, *out;
     char command[PATH_ROOM]; /* as it was given */
-    bool json, is_short, all;
+    bool json, is_short, all, fast;
     unsigned count;
     char file[FILES_MAX][PATH_ROOM];
 };
@@ -284,6 +288,11 @@ static int command_prove(const struct options *options, struct spec *spec)
     return interrupted ? 3 : good ? 0 : 1;
 }
 
+static int command_walk(const struct options *options, struct spec *spec)
+{
+    return walk_run(spec, open_signals(), options->fast, colours());
+}
+
 /* ---- the command line ---------------------------------------------------------------------- */
 
 static int command_list(const struct options *options, struct spec *spec)
@@ -316,6 +325,7 @@ static void parse_options(struct options *options, int argc, char **argv)
         {"out", required_argument, NULL, 'o'},
         {"short", no_argument, NULL, 's'},
         {"json", no_argument, NULL, 'j'},
+        {"fast", no_argument, NULL, 'f'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -334,6 +344,9 @@ static void parse_options(struct options *options, int argc, char **argv)
             break;
         case 'j':
             options->json = true;
+            break;
+        case 'f':
+            options->fast = true;
             break;
         case 'h':
             fputs(help, stdout);
@@ -358,13 +371,23 @@ int main(int argc, char **argv)
         const char *name;
         int (*run)(const struct options *, struct spec *);
     } commands[] = {
-        {"run", command_run}, {"list", command_list}, {"check", NULL}, {"prove", command_prove}};
+        {"run", command_run},
+        {"list", command_list},
+        {"check", NULL},
+        {"prove", command_prove},
+        {"walk", command_walk}};
+    enum { COMMANDS = sizeof commands / sizeof *commands };
     size_t index = 0;
-    while (index < 4 && strcmp(commands[index].name, command) != 0)
+    while (index < COMMANDS && strcmp(commands[index].name, command) != 0)
         index++;
-    if (index == 4)
-        errx(EXIT_CONFIGURATION, "%s%s; allowed: run, list, check, prove; try --help",
+    if (index == COMMANDS)
+        errx(EXIT_CONFIGURATION, "%s%s; allowed: run, list, check, prove, walk; try --help",
              *command ? command : "say what to do", *command ? ": no such command" : "");
+    if (commands[index].run == command_walk) {
+        if (optind < argc)
+            errx(EXIT_CONFIGURATION, "walk: takes no FILE; allowed: --fast");
+        return command_walk(&options, &spec);
+    }
     options.all = optind < argc && strcmp(argv[optind], "all") == 0;
     if (index == 0 && optind == argc)
         errx(EXIT_CONFIGURATION, "run: say which drill, or all; see drill list");

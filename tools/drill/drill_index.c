@@ -7,9 +7,14 @@
 #include "tools/drill/drill_page.h"
 #include "tools/report/html.h"
 
-static const char *const columns[] = {
-    "drill",           "verdict",       "what it teaches", "#detected after",
-    "#recovered after", "#blast radius", "#writes lost",    NULL};
+static const char *const columns[] = {"drill",
+                                      "verdict",
+                                      "what it teaches",
+                                      "#detected after",
+                                      "#recovered after",
+                                      "#blast radius",
+                                      "#writes lost",
+                                      NULL};
 
 static const char *result_of(const json_t *report)
 {
@@ -124,9 +129,10 @@ static void again(FILE *out, const json_t *reports)
     fputs("</pre>\n<p class=\"note\">", out);
     html_textf(out, "bulkhead %s, %.0f processors. ", drill_text(how, "version"),
                drill_number(how, "processors"));
-    html_text(out, "A drill passes when everything it claims held and the proof shows that its fault "
-                   "struck; it deviates when something did not hold; without a proof, or when it "
-                   "could not be carried out, it has no verdict.");
+    html_text(out,
+              "A drill passes when everything it claims held and the proof shows that its fault "
+              "struck; it deviates when something did not hold; without a proof, or when it "
+              "could not be carried out, it has no verdict.");
     fputs("</p>\n", out);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One drill's page. In the order of a reader who knows nothing: what came out, what it teaches, what
- * was claimed and done, what was found, and only then how it went second by second. */
+/* One drill's page. In the order of a reader who knows nothing: what came out, what it teaches,
+ * what was claimed and done, what was found, and only then how it went second by second. */
 #include "tools/drill/drill_page.h"
 
 #include <math.h>
@@ -41,10 +41,11 @@ static void verdict(FILE *out, const json_t *report)
     snprintf(headline, sizeof headline, "%s: %s", result, meaning_of(result));
     page_verdict(out, drill_tone(result), headline, drill_text(verdict, "why"));
     if (strcmp(result, "INVALID") == 0)
-        page_paragraph(out, TONE_DOUBTFUL,
-                       "A drill that cannot prove that its fault struck, or whose load was not what "
-                       "it should be, is no success: mend that first. The numbers below are what "
-                       "was measured all the same.");
+        page_paragraph(
+            out, TONE_DOUBTFUL,
+            "A drill that cannot prove that its fault struck, or whose load was not what "
+            "it should be, is no success: mend that first. The numbers below are what "
+            "was measured all the same.");
 }
 
 /* ---- what it teaches ----------------------------------------------------------------------- */
@@ -107,8 +108,11 @@ static void writes(FILE *out, const json_t *report)
     for (size_t i = 0; i < 3; i++) {
         double count = drill_number(audit, names[i]);
         drill_plain(text, count);
-        page_fact(out, isnan(count) ? TONE_PLAIN : count > 0 ? TONE_BAD : TONE_GOOD, names[i], "%s",
-                  isnan(count) ? "not audited" : text);
+        page_fact(out,
+                  isnan(count) ? TONE_PLAIN
+                  : count > 0  ? TONE_BAD
+                               : TONE_GOOD,
+                  names[i], "%s", isnan(count) ? "not audited" : text);
     }
     drill_plain(text, drill_number(detail, "indeterminate"));
     page_fact(out, TONE_PLAIN, "indeterminate", "%s", text);
@@ -144,10 +148,12 @@ static void numbers(FILE *out, const json_t *report)
     page_fact(out, TONE_PLAIN, "attempts a request", "%s", text);
     writes(out, report);
     page_facts_end(out);
-    fputs("<p class=\"note\">Recovered is the end of the first second with less than 1 % errors and "
-          "half the usual rate. Lost: acknowledged, and cannot be read. Indeterminate: got no answer, "
-          "may exist or not, and is no fault.</p>\n",
-          out);
+    fputs(
+        "<p class=\"note\">Recovered is the end of the first second with less than 1 % errors and "
+        "half the usual rate. Lost: acknowledged, and cannot be read. Indeterminate: got no "
+        "answer, "
+        "may exist or not, and is no fault.</p>\n",
+        out);
 }
 
 /* ---- method and hypothesis ------------------------------------------------------------------ */
@@ -221,7 +227,10 @@ static void probe(FILE *out, const json_t *line, const char *const *columns)
     double worst_s = drill_number(line, "worst_s");
     words_of_expression(text, words, sizeof words);
     drill_row_begin(out);
-    drill_cell(out, tone, columns[0], holds ? "holds" : should ? "should, but does not" : "DOES NOT");
+    drill_cell(out, tone, columns[0],
+               holds    ? "holds"
+               : should ? "should, but does not"
+                        : "DOES NOT");
     drill_cell_begin(out, TONE_PLAIN, columns[1]);
     html_text(out, words);
     if (*during)
@@ -246,15 +255,16 @@ static void probe(FILE *out, const json_t *line, const char *const *columns)
 
 static void hypothesis(FILE *out, const json_t *report)
 {
-    static const char *const columns[] = {"", "what was claimed", "#measured", "limit",
-                                          "#margin", NULL};
+    static const char *const columns[] = {"",      "what was claimed", "#measured",
+                                          "limit", "#margin",          NULL};
     const json_t *lines = json_object_get(report, "hypothesis");
     const json_t *proof = json_object_get(report, "proof");
     char words[LINE];
-    page_section(out, "What was claimed, and what was measured",
-                 "Margin: how far the measured value is from the limit, as a share of it; below 0 it "
-                 "is beyond. A bound of behaviour has room for a busy machine, and both numbers are "
-                 "shown.");
+    page_section(
+        out, "What was claimed, and what was measured",
+        "Margin: how far the measured value is from the limit, as a share of it; below 0 it "
+        "is beyond. A bound of behaviour has room for a busy machine, and both numbers are "
+        "shown.");
     if (json_array_size(lines) == 0)
         page_paragraph(out, TONE_DOUBTFUL, "It did not come to a measurement.");
     else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The charts: what the load tester, the looks at /health and the region showed, second by second. */
+/* The charts: what the load tester, the looks at /health and the region showed, second by second.
+ */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -116,43 +117,64 @@ static void draw_rate(const struct course *course)
     free(attempts);
 }
 
-static double refusals(const json_t *row, const void *argument)
-{
-    (void)argument;
-    return drill_number(row, "refused");
-}
-
 static double error_of(const json_t *row, const void *cause)
 {
     return drill_number(json_object_get(row, "errors"), cause);
 }
 
+/* A cause as a person says it; what is not known (http_500) stays. */
+static const struct cause {
+    const char *name, *says;
+    unsigned colour;
+} causes[] = {
+    {"http_503", "refused by the server, with its cause (503)", 0},
+    {"http_504", "given up by the server at its deadline (504)", 4},
+    {"http_429", "limited (429)", 5},
+    {"http_500", "error of the server (500)", 2},
+    {"refused", "connection refused", 2},
+    {"unreachable", "unreachable", 2},
+    {"reset", "connection reset", 1},
+    {"eof_before_response", "ended without an answer", 6},
+    {"timeout", "timed out", 4},
+    {"malformed", "malformed answer", 5},
+    {"dropped", "found no free connection", 7},
+    {"wrong", "wrong answer", 5},
+};
+
+static struct cause cause_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
+        if (strcmp(causes[i].name, name) == 0)
+            return causes[i];
+    return (struct cause){name, name, 3};
+}
+
+static bool is_known(const struct chart_series *series, size_t count, const char *says)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(series[i].name, says) == 0)
+            return true;
+    return false;
+}
+
+/* Whatever causes the rows name. */
 static void draw_errors(const struct course *course)
 {
-    static const char *const names[] = {"refused", "unreachable", "reset",  "eof_before_response",
-                                        "timeout", "malformed",   "dropped", "wrong"};
-    static const char *const says[] = {
-        "connection refused",    "unreachable",        "connection reset",
-        "ended without an answer", "timed out",        "malformed answer",
-        "no free connection",    "wrong answer"};
-    static const unsigned colours[] = {2, 2, 1, 6, 4, 5, 7, 5};
+    const json_t *rows = json_object_get(json_object_get(course->report, "series"), "load");
     struct chart_series series[CHART_SERIES];
     double *all[CHART_SERIES];
     size_t count = 0;
-    all[0] = values(course, "load", refusals, NULL);
-    if (largest(course, all[0]) > 0)
-        series[count++] = (struct chart_series){
-            .name = "refused by the server, with its cause", .values = all[0], .colour = 0};
-    else
-        free(all[0]);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        all[count] = values(course, "load", error_of, names[i]);
-        if (largest(course, all[count]) > 0) {
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        json_t *errors = json_object_get(json_array_get(rows, i), "errors");
+        for (void *at = json_object_iter(errors); at; at = json_object_iter_next(errors, at)) {
+            struct cause cause = cause_of(json_object_iter_key(at));
+            if (count == CHART_SERIES || !(json_number_value(json_object_iter_value(at)) > 0) ||
+                is_known(series, count, cause.says))
+                continue;
+            all[count] = values(course, "load", error_of, cause.name);
             series[count] = (struct chart_series){
-                .name = says[i], .values = all[count], .colour = colours[i]};
+                .name = cause.says, .values = all[count], .colour = cause.colour};
             count++;
-        } else {
-            free(all[count]);
         }
     }
     if (count > 0)
@@ -173,8 +195,7 @@ static void draw_latency(const struct course *course)
     double *all[3];
     for (size_t i = 0; i < 3; i++) {
         all[i] = values(course, "load", by_key, keys[i]);
-        series[i] =
-            (struct chart_series){.name = names[i], .values = all[i], .colour = colours[i]};
+        series[i] = (struct chart_series){.name = names[i], .values = all[i], .colour = colours[i]};
     }
     draw(course, "How long good answers took", "ms from when the request was due, logarithmic",
          (struct chart){.series = series, .series_count = 3, .logarithmic = true});
@@ -245,11 +266,11 @@ static void draw_classes(const struct course *course)
         const struct of_class of = {names[i], "failures_per_s"};
         all[i] = values(course, "server", by_class, &of);
         most = fmax(most, largest(course, all[i]));
-        series[i] =
-            (struct chart_series){.name = names[i], .values = all[i], .colour = colours[i]};
+        series[i] = (struct chart_series){.name = names[i], .values = all[i], .colour = colours[i]};
     }
     if (most > 0)
-        draw(course, "Answers with an error (5xx) by class", "per second, as the server counts them",
+        draw(course, "Answers with an error (5xx) by class",
+             "per second, as the server counts them",
              (struct chart){.series = series, .series_count = 4});
     for (size_t i = 0; i < 4; i++)
         free(all[i]);
@@ -268,8 +289,8 @@ void drill_page_course(FILE *out, const json_t *report)
     if (!course)
         return;
     *course = (struct course){.out = out, .report = report, .columns = columns};
-    course->plot.from_s = drill_number(
-        json_array_get(json_array_size(rows) > 0 ? rows : looks, 0), "t_s");
+    course->plot.from_s =
+        drill_number(json_array_get(json_array_size(rows) > 0 ? rows : looks, 0), "t_s");
     course->plot.to_s = course->plot.from_s + (double)columns;
     gather_bands(course);
     page_section(out, "The course of it",

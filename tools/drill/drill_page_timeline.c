@@ -59,7 +59,8 @@ static void link_all(struct tree *tree)
 
 static const char *tone_of(const json_t *entry)
 {
-    static const char *const bad[] = {"died", "hung", "unavailable", "quarantined", "open", "reset"};
+    static const char *const bad[] = {"died",        "hung", "unavailable",
+                                      "quarantined", "open", "reset"};
     static const char *const good[] = {"ready", "recovered", "closed", "released"};
     const char *name = drill_text(entry, "event");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

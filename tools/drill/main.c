@@ -321,14 +321,10 @@ static void keep_command(struct options *options, int argc, char **argv)
 static void parse_options(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"attach", required_argument, NULL, 'a'},
-        {"out", required_argument, NULL, 'o'},
-        {"short", no_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},
-        {"fast", no_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
+        {"attach", required_argument, NULL, 'a'}, {"out", required_argument, NULL, 'o'},
+        {"short", no_argument, NULL, 's'},        {"json", no_argument, NULL, 'j'},
+        {"fast", no_argument, NULL, 'f'},         {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "hV", known, NULL)) != -1) {
@@ -370,12 +366,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(const struct options *, struct spec *);
-    } commands[] = {
-        {"run", command_run},
-        {"list", command_list},
-        {"check", NULL},
-        {"prove", command_prove},
-        {"walk", command_walk}};
+    } commands[] = {{"run", command_run},
+                    {"list", command_list},
+                    {"check", NULL},
+                    {"prove", command_prove},
+                    {"walk", command_walk}};
     enum { COMMANDS = sizeof commands / sizeof *commands };
     size_t index = 0;
     while (index < COMMANDS && strcmp(commands[index].name, command) != 0)

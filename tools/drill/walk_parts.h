@@ -24,6 +24,7 @@ struct walk {
     size_t mark;       /* events before the step */
     long read_to;      /* in seconds.ndjson */
     double seconds;    /* rows of it read */
+    double in_flight;  /* in the last of them */
     struct met all, before;
 };
 
@@ -55,7 +56,8 @@ unsigned walk_events(const struct walk *walk, enum event_type type);
 /* Milliseconds from the moment of breaking to an event; NaN for NULL. */
 double walk_ms(const struct walk *walk, const struct event *event);
 
-/* What clients met in this step: waits until loadtest has written the second it ended in. */
+/* What clients met in this step: waits until loadtest has written the second it ended in, and
+ * those that are asked again have their answer. */
 bool walk_met(struct walk *walk, struct met *met);
 
 /* The step is over: did it recover? Then time to look. False when the walk is over. */

@@ -34,10 +34,13 @@ static bool is_whole(const struct walk *walk, const void *unused)
 
 static void tell_clients(const struct walk *walk, const struct met *met)
 {
-    walk_say(walk,
-             "Clients: %.0f requests broken and sent again; %.0f connections refused, %.0f requests "
-             "failed for good.",
-             met->broken + met->timeouts, met->refused, met->failed);
+    walk_say(
+        walk,
+        "Clients: %.0f of %.0f requests broken, %.0f told to come back (503), %.0f connections "
+        "refused;",
+        met->broken + met->timeouts, met->sent, met->told, met->refused);
+    walk_say(walk, "         sent again %.0f times, after which %.0f had failed for good.",
+             met->attempts - met->sent, met->failed);
 }
 
 /* A worker that is ready, in turn. -1: none. */
@@ -78,11 +81,14 @@ static bool kill_one(struct walk *walk)
     if (died && back) {
         walk_say(walk, "After %.1f ms the supervisor knew (\"%s\").", walk_ms(walk, died),
                  died->text);
-        walk_say(walk, "It started pid %d in its place, generation %u: ready %.0f ms after the kill.",
+        walk_say(walk,
+                 "It started pid %d in its place, generation %u: ready %.0f ms after the kill.",
                  back->pid, back->generation, walk_ms(walk, back));
     }
     tell_clients(walk, &met);
-    walk_say(walk, "Nobody was refused: the listening socket is the supervisor's, not the worker's.");
+    if (met.refused < 0.5)
+        walk_say(walk,
+                 "Nobody was refused: the listening socket is the supervisor's, not the worker's.");
     walk_look(walk, "ctl events | tail -3;  ctl deaths 1");
     return walk_end(walk, ready && died && met.refused < 0.5);
 }
@@ -135,10 +141,13 @@ static bool kill_all(struct walk *walk)
     }
     struct met met;
     walk_met(walk, &met);
-    walk_say(walk, "%u deaths; the first new worker served after %.0f ms, the fourth after %.0f ms.",
+    walk_say(walk,
+             "%u deaths; the first new worker served after %.0f ms, the fourth after %.0f ms.",
              walk_events(walk, EVENT_WORKER_DIED), first, last);
-    walk_say(walk, "Meanwhile connections waited in the kernel's queue, which outlives the fleet.");
     tell_clients(walk, &met);
+    if (met.refused < 0.5)
+        walk_say(walk, "Nobody was refused: connections waited in the kernel's queue, which "
+                       "outlives the fleet.");
     walk_look(walk, "ctl workers;  ctl deaths");
     return walk_end(walk, ready && met.refused < 0.5);
 }
@@ -172,13 +181,18 @@ static bool kill_supervisor(struct walk *walk)
     struct met met;
     walk_met(walk, &met);
     if (runner->evidence->orphans_gone_ns > walk->began_ns)
-        walk_say(walk, "Its workers saw that they were orphans, answered what they had, and ended: the last after %.2f s.",
+        walk_say(walk,
+                 "Its workers saw that they were orphans, answered what they had, and ended: the "
+                 "last after %.2f s.",
                  (double)(runner->evidence->orphans_gone_ns - walk->began_ns) / (double)NS_PER_S);
-    walk_say(walk, "The new one (pid %d) waited for them, so that two fleets never share a database,",
+    walk_say(walk,
+             "The new one (pid %d) waited for them, so that two fleets never share a database,",
              runner->house.supervisor);
-    walk_say(walk, "and its first worker served %.2f s after the kill.", walk_ms(walk, back) / 1000);
+    walk_say(walk, "and its first worker served %.2f s after the kill.",
+             walk_ms(walk, back) / 1000);
     tell_clients(walk, &met);
-    walk_say(walk, "This is the one death that closes the port. Under systemd its socket stays open.");
+    walk_say(walk,
+             "This is the one death that closes the port. Under systemd its socket stays open.");
     walk_look(walk, "ctl status;  ctl events | head");
     return walk_end(walk, ready);
 }
@@ -207,7 +221,8 @@ static bool move_database(struct walk *walk)
     const struct event *lost = walk_event(walk, EVENT_DB_UNAVAILABLE, -1);
     if (lost)
         walk_say(walk, "Found after %.0f ms: \"%s\".", walk_ms(walk, lost), lost->text);
-    walk_say(walk, "/health says degraded and why; every request is refused at once, with its cause.");
+    walk_say(walk,
+             "/health says degraded and why; every request is refused at once, with its cause.");
     walk_look(walk, "ctl status");
     if (!walk_stay(walk, walk->fast ? 1.5 : 6))
         return false;
@@ -221,11 +236,11 @@ static bool move_database(struct walk *walk)
     walk->mark = mark;
     unsigned deaths = walk_events(walk, EVENT_WORKER_DIED);
     walk_met(walk, &met);
-    walk_say(walk, "Up again %.0f ms after the file was. Workers restarted for it: %u, for restarting does not",
+    walk_say(walk, "Up again %.0f ms after the file was back. Workers that died for it: %u.",
              back_ms, deaths);
-    walk_say(walk, "bring a file back. Refusals told with their cause: %.0f; most were asked again and went well,",
-             met.told);
-    walk_say(walk, "%.0f requests gave up. Connections refused: %.0f.", met.failed, met.refused);
+    if (deaths == 0)
+        walk_say(walk, "None was restarted, for restarting does not bring a file back.");
+    tell_clients(walk, &met);
     walk_look(walk, "ctl events | tail;  ctl history");
     return walk_end(walk, seen && whole && deaths == 0 && met.refused < 0.5);
 }

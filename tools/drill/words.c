@@ -172,9 +172,8 @@ static const char *put_labels(struct text *text, const char *at)
 
 static const char *put_operator(struct text *text, const char *at)
 {
-    static const struct word operators[] = {{"/", " per "},  {"*", " × "},  {"(", "("},
-                                            {")", ")"},      {"-", " less "}, {"+", " + "},
-                                            {" ", ""}};
+    static const struct word operators[] = {{"/", " per "},  {"*", " × "}, {"(", "("}, {")", ")"},
+                                            {"-", " less "}, {"+", " + "}, {" ", ""}};
     char one[2] = {*at, '\0'};
     const char *says = find(operators, LENGTH(operators), one);
     put(text, "%s", says ? says : one);

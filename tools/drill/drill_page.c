@@ -7,11 +7,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "tools/drill/words.h"
 #include "tools/report/html.h"
 
-#define LINE  1024
-#define BOUND 256
+#define LINE 1024
 
 /* ---- verdict ------------------------------------------------------------------------------- */
 
@@ -138,7 +136,7 @@ static void numbers(FILE *out, const json_t *report)
     drill_seconds(text, drill_number(report, "recover_s"));
     page_fact(out, TONE_PLAIN, "time to recover", "%s", text);
     drill_percent(text, drill_number(report, "blast_share"));
-    page_fact(out, TONE_PLAIN, "blast radius: data requests failed", "%s", text);
+    page_fact(out, TONE_PLAIN, "blast radius", "%s of data requests", text);
     drill_plain(text, drill_number(leakage, "points"));
     page_fact(out, TONE_PLAIN, "leakage to others", "%s points", text);
     drill_plain(text, drill_number(requests, "sent"));
@@ -156,7 +154,7 @@ static void numbers(FILE *out, const json_t *report)
         out);
 }
 
-/* ---- method and hypothesis ------------------------------------------------------------------ */
+/* ---- method ------------------------------------------------------------------ */
 
 static void method(FILE *out, const json_t *report)
 {
@@ -165,7 +163,7 @@ static void method(FILE *out, const json_t *report)
     const json_t *phases = json_object_get(report, "phases");
     const json_t *load = json_object_get(report, "load");
     char words[LINE], at[DRILL_CELL];
-    page_section(out, "What was done",
+    page_section(out, drill_is_over(report) ? "What was done" : "What was to be done",
                  "A load ran all the time; what it saw first is what normal is. Seconds count from "
                  "the beginning of the fault.");
     drill_table_begin(out, columns);
@@ -190,99 +188,6 @@ static void method(FILE *out, const json_t *report)
     drill_table_end(out);
     if (json_array_size(steps) == 0)
         page_paragraph(out, TONE_PLAIN, "Nothing was broken: this is the measure for the others.");
-}
-
-static void bound(char out[BOUND], const json_t *line)
-{
-    char limit[DRILL_CELL], asserted[DRILL_CELL], room[DRILL_CELL * 2] = "";
-    double own = drill_number(line, "limit"), meant = drill_number(line, "asserted");
-    drill_plain(limit, own);
-    drill_plain(asserted, meant);
-    if (fabs(own - meant) > 0)
-        snprintf(room, sizeof room, " (%s with room for noise)", asserted);
-    snprintf(out, BOUND, "%s %s%s", words_of_comparison(drill_text(line, "op")), limit, room);
-}
-
-static void margin(char out[DRILL_CELL], const json_t *line)
-{
-    double margin = drill_number(line, "margin");
-    const char *op = drill_text(line, "op");
-    bool exact = strcmp(op, "==") == 0 || strcmp(op, "!=") == 0;
-    /* Of a limit of 0 there is no share. */
-    if (exact || isnan(margin) || !(fabs(drill_number(line, "asserted")) > 0))
-        snprintf(out, DRILL_CELL, "-");
-    else if (margin < -9.99)
-        snprintf(out, DRILL_CELL, "%.0f times over", -margin);
-    else
-        snprintf(out, DRILL_CELL, "%.0f %%", margin * 100);
-}
-
-static void probe(FILE *out, const json_t *line, const char *const *columns)
-{
-    bool holds = json_is_true(json_object_get(line, "holds"));
-    bool should = strcmp(drill_text(line, "level"), "should") == 0;
-    enum tone tone = holds ? TONE_GOOD : should ? TONE_DOUBTFUL : TONE_BAD;
-    char words[LINE], cell[BOUND];
-    const char *text = drill_text(line, "probe"), *during = drill_text(line, "during");
-    double worst_s = drill_number(line, "worst_s");
-    words_of_expression(text, words, sizeof words);
-    drill_row_begin(out);
-    drill_cell(out, tone, columns[0],
-               holds    ? "holds"
-               : should ? "should, but does not"
-                        : "DOES NOT");
-    drill_cell_begin(out, TONE_PLAIN, columns[1]);
-    html_text(out, words);
-    if (*during)
-        html_textf(out, ", %s", words_of_window(during));
-    if (!isnan(worst_s))
-        html_textf(out, "; the worst second began at %.1f s", worst_s);
-    if (strcmp(words, text) != 0) {
-        fputs("<br><code class=\"faint\">", out);
-        html_text(out, text);
-        fputs("</code>", out);
-    }
-    drill_cell_end(out);
-    drill_plain(cell, drill_number(line, "measured"));
-    drill_cell(out, tone, columns[2],
-               isnan(drill_number(line, "measured")) ? "not measured" : cell);
-    bound(cell, line);
-    drill_cell(out, TONE_PLAIN, columns[3], cell);
-    margin(cell, line);
-    drill_cell(out, TONE_PLAIN, columns[4], cell);
-    drill_row_end(out);
-}
-
-static void hypothesis(FILE *out, const json_t *report)
-{
-    static const char *const columns[] = {"",      "what was claimed", "#measured",
-                                          "limit", "#margin",          NULL};
-    const json_t *lines = json_object_get(report, "hypothesis");
-    const json_t *proof = json_object_get(report, "proof");
-    char words[LINE];
-    page_section(
-        out, "What was claimed, and what was measured",
-        "Margin: how far the measured value is from the limit, as a share of it; below 0 it "
-        "is beyond. A bound of behaviour has room for a busy machine, and both numbers are "
-        "shown.");
-    if (json_array_size(lines) == 0)
-        page_paragraph(out, TONE_DOUBTFUL, "It did not come to a measurement.");
-    else
-        drill_table_begin(out, columns);
-    for (size_t i = 0; i < json_array_size(lines); i++)
-        probe(out, json_array_get(lines, i), columns);
-    if (json_array_size(lines) > 0)
-        drill_table_end(out);
-    words_of_expression(drill_text(proof, "text"), words, sizeof words);
-    fputs("<p><b>The proof that it struck:</b> ", out);
-    html_text(out, words);
-    if (*drill_text(proof, "found")) {
-        fprintf(out, ". Found: <span class=\"%s\">",
-                json_is_true(json_object_get(proof, "holds")) ? "good" : "bad");
-        html_text(out, drill_text(proof, "found"));
-        fputs("</span>", out);
-    }
-    fputs(".</p>\n", out);
 }
 
 /* ---- detection and containment -------------------------------------------------------------- */
@@ -394,13 +299,16 @@ void drill_page(FILE *out, const json_t *report)
     page_begin(out, title, subtitle);
     verdict(out, report);
     lesson(out, report);
-    numbers(out, report);
+    if (drill_is_over(report))
+        numbers(out, report);
     method(out, report);
-    hypothesis(out, report);
+    drill_page_claims(out, report);
     drill_page_course(out, report);
     drill_page_timeline(out, report);
-    detectors(out, report);
-    compartments(out, report);
+    if (drill_is_over(report)) {
+        detectors(out, report);
+        compartments(out, report);
+    }
     again(out, report);
     page_end(out, "Made by drill. docs/drills.md explains how to read this.");
 }

@@ -11,6 +11,7 @@
 #define BULKHEAD_DRILL_PAGE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "tools/report/page.h"
@@ -25,6 +26,9 @@ void drill_index(FILE *out, const json_t *reports);
 /* Charts of the series, with what was broken when as bands. */
 void drill_page_course(FILE *out, const json_t *report);
 
+/* Every probe with what was measured, and the proof. */
+void drill_page_claims(FILE *out, const json_t *report);
+
 /* What was done and what the server did, each event below its cause. */
 void drill_page_timeline(FILE *out, const json_t *report);
 
@@ -35,6 +39,9 @@ void drill_page_timeline(FILE *out, const json_t *report);
 /* A number, or NaN when it is null or missing; a text, or "". */
 double drill_number(const json_t *object, const char *key);
 const char *drill_text(const json_t *object, const char *key);
+
+/* Whether it went on to its end and was judged. */
+bool drill_is_over(const json_t *report);
 
 /* "850 ms", "2.31 s"; "-" when it was not measured. */
 void drill_seconds(char out[DRILL_CELL], double seconds);

@@ -17,6 +17,7 @@ struct course {
     struct plot plot;
     struct plot_band bands[MOST_BANDS];
     size_t columns;
+    double end_s; /* of the load; NaN: it was cut short */
 };
 
 typedef double value_of(const json_t *row, const void *argument);
@@ -39,6 +40,9 @@ static double *values(const struct course *course, const char *series, value_of 
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
         double place = round(drill_number(row, "t_s") - course->plot.from_s);
+        /* The last row may be the rest of a second, in which the load was over. */
+        if (drill_number(row, "t_s") + 0.5 >= course->end_s)
+            break;
         if (place >= 0 && place < (double)course->columns)
             all[(size_t)place] = of(row, argument);
     }
@@ -288,7 +292,12 @@ void drill_page_course(FILE *out, const json_t *report)
     struct course *course = calloc(1, sizeof *course);
     if (!course)
         return;
-    *course = (struct course){.out = out, .report = report, .columns = columns};
+    *course = (struct course){
+        .out = out,
+        .report = report,
+        .columns = columns,
+        .end_s = drill_number(json_object_get(report, "phases"), "end_s"),
+    };
     course->plot.from_s =
         drill_number(json_array_get(json_array_size(rows) > 0 ? rows : looks, 0), "t_s");
     course->plot.to_s = course->plot.from_s + (double)columns;

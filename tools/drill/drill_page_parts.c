@@ -19,6 +19,12 @@ const char *drill_text(const json_t *object, const char *key)
     return text ? text : "";
 }
 
+bool drill_is_over(const json_t *report)
+{
+    return json_is_boolean(
+        json_object_get(json_array_get(json_object_get(report, "hypothesis"), 0), "holds"));
+}
+
 void drill_seconds(char out[DRILL_CELL], double seconds)
 {
     if (isnan(seconds))

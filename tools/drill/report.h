@@ -19,7 +19,7 @@
  *                         classes{CLASS:{answers_per_s,failures_per_s}}}]},
  *    "load": loadtest's summary, "load2": that of a second one}
  *
- * What was not measured is null.
+ * What was not measured is null; so is `holds` of a probe that it never came to.
  */
 #ifndef BULKHEAD_DRILL_REPORT_H
 #define BULKHEAD_DRILL_REPORT_H

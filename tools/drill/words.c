@@ -80,10 +80,20 @@ static const struct word metric_words[] = {
     {"door_parked", "connections parked at the door"},
 };
 
-static const struct word reading_words[] = {
-    {"p50", "half of:"},   {"p95", "95 % of:"},      {"p99", "99 % of:"},
-    {"max", "largest of"}, {"min", "smallest of"},   {"last", "last value of"},
-    {"and", "and"},        {"delta", "increase of"},
+/* Lines of the verdict's own. */
+static const struct word line_words[] = {
+    {"steady after", "steady again at the end: under 1 % errors, /health healthy"},
+    {"leakage, points", "rise of errors in compartments not meant to suffer, points"},
+    {"the database is whole", "the database file is whole: read through at the end"},
+};
+
+/* FUNCTION(metric): what stands before it and after it. */
+static const struct function {
+    const char *term, *before, *after;
+} readings[] = {
+    {"p50", "half of ", ", ms"},   {"p95", "95 % of ", ", ms"}, {"p99", "99 % of ", ", ms"},
+    {"max", "largest of ", ""},    {"min", "smallest of ", ""}, {"last", "last value of ", ""},
+    {"delta", "increase of ", ""},
 };
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -131,8 +141,6 @@ static void put_term(struct text *text, const char *term)
     const char *says = find(path_words, LENGTH(path_words), term);
     if (!says)
         says = find(metric_words, LENGTH(metric_words), term);
-    if (!says)
-        says = find(reading_words, LENGTH(reading_words), term);
     if (says) {
         put(text, "%s", says);
     } else if (sscanf(term, "step.%u.%n", &step, &rest) == 1 && rest > 0) {
@@ -180,6 +188,14 @@ static const char *put_operator(struct text *text, const char *at)
     return at + 1;
 }
 
+static const struct function *find_reading(const char *term, char next)
+{
+    for (size_t i = 0; next == '(' && i < LENGTH(readings); i++)
+        if (strcmp(readings[i].term, term) == 0)
+            return &readings[i];
+    return NULL;
+}
+
 static bool in_comparison(char c)
 {
     return c == '<' || c == '>' || c == '=' || c == '!';
@@ -202,9 +218,11 @@ void words_of_expression(const char *source, char *out, size_t size)
     struct text text = {.out = out, .size = size};
     out[0] = '\0';
     if (is_sentence(source)) {
-        put(&text, "%s", source);
+        const char *says = find(line_words, LENGTH(line_words), source);
+        put(&text, "%s", says ? says : source);
         return;
     }
+    const struct function *reading = NULL; /* whose parenthesis is open */
     for (const char *at = source; *at;) {
         char term[EXPRESSION_TEXT];
         size_t length = 0;
@@ -213,10 +231,19 @@ void words_of_expression(const char *source, char *out, size_t size)
         if (length > 0 && length < sizeof term) {
             snprintf(term, sizeof term, "%.*s", (int)length, at);
             at += length;
-            if (strcmp(term, "and") == 0)
+            const struct function *found = find_reading(term, *at);
+            if (found) {
+                put(&text, "%s", found->before);
+                reading = found;
+                at++;
+            } else if (strcmp(term, "and") == 0)
                 put(&text, " and ");
             else
                 put_term(&text, term);
+        } else if (*at == ')' && reading) {
+            put(&text, "%s", reading->after);
+            reading = NULL;
+            at++;
         } else if (*at == '{') {
             at = put_labels(&text, at);
         } else if (in_comparison(*at)) {

@@ -224,7 +224,7 @@ static bool move_database(struct walk *walk)
     walk_say(walk,
              "/health says degraded and why; every request is refused at once, with its cause.");
     walk_look(walk, "ctl status");
-    if (!walk_stay(walk, walk->fast ? 1.5 : 6))
+    if (!walk_stay(walk, walk->fast ? 0.5 : 6))
         return false;
     size_t mark = walk->mark;
     struct met met;

@@ -103,7 +103,11 @@ static json_t *report_of(const char *result)
         json_array_append_new(looks, json_pack("{s:f, s:f, s:f, s:f}", "t_s", i - 1.0, "p99_ms",
                                                2.0, "failed", 1.0, "not_healthy", 2.0));
     }
-    json_object_set_new(report, "series", json_pack("{s:o, s:o}", "load", rows, "health", looks));
+    json_t *metric = json_pack("{s:s, s:b, s:[{s:f, s:f}]}", "metric", "threads_busy{a=" HOSTILE,
+                               "gauge", 1, "rows", "t_s", 0.0, "value", 7.25);
+    json_object_set_new(
+        report, "series",
+        json_pack("{s:o, s:o, s:[o]}", "load", rows, "health", looks, "metrics", metric));
     json_object_set_new(report, "compartments",
                         json_pack("[{s:s, s:b, s:f, s:f}]", "name", HOSTILE, "targeted", 0,
                                   "before", 0.0, "during", 0.5));
@@ -149,6 +153,8 @@ static void every_probe_is_told(void **unused)
         assert_non_null(strstr(html, "health.p99_ms</code>"));
         assert_non_null(strstr(html, "time from step 2 to the event &quot;worker ready&quot;, s"));
         assert_non_null(strstr(html, "load.errors.attempts.&lt;script&gt;"));
+        assert_non_null(strstr(html, "threads with a request in hand (a"));
+        assert_non_null(strstr(html, " 7.25</title>"));
         assert_non_null(strstr(html, "below 5 (10 with room for noise)"));
         assert_true((strstr(html, "DOES NOT HOLD") != NULL) == (i == 0));
         assert_true((strstr(html, ">12.5<") != NULL) == (i == 0));

@@ -196,8 +196,10 @@ static void detectors(FILE *out, const json_t *report)
 {
     static const char *const columns[] = {"who noticed", "#after", NULL};
     const json_t *detect = json_object_get(report, "detect");
+    const char *by = drill_text(detect, "event");
+    bool is_event = *by && strcmp(by, "degraded") && strcmp(by, "verdict") && strcmp(by, "breaker");
     char event[LINE], at[DRILL_CELL];
-    snprintf(event, sizeof event, "the event %s", drill_text(detect, "event"));
+    snprintf(event, sizeof event, "the event %s", by);
     const struct {
         const char *name, *key;
     } rows[] = {
@@ -205,7 +207,7 @@ static void detectors(FILE *out, const json_t *report)
         {"/health says degraded", "degraded_s"},
         {"the verdict on the database moves", "verdict_s"},
         {"a circuit breaker opens", "breaker_s"},
-        {*drill_text(detect, "event") ? event : NULL, "event_s"},
+        {is_event ? event : NULL, "event_s"},
         {"an alert of the service level fires", "alert_s"},
     };
     page_section(out, "Who noticed, and when", "Seconds since the fault began.");
@@ -250,9 +252,12 @@ static void compartments(FILE *out, const json_t *report)
         drill_row_end(out);
     }
     drill_table_end(out);
-    if (drill_number(leakage, "points") > 0)
+    if (drill_number(leakage, "points") > 0) {
+        fputs("<p>", out);
         html_textf(out, "Most leaked to %s: %.2f points.", drill_text(leakage, "where"),
                    drill_number(leakage, "points"));
+        fputs("</p>\n", out);
+    }
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */

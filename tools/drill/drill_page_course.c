@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "tools/drill/drill_page.h"
+#include "tools/drill/words.h"
 #include "tools/report/chart.h"
 
 #define MOST_BANDS 40
+#define SMALL_PX   120
 
 struct course {
     FILE *out;
@@ -28,10 +30,9 @@ static double by_key(const json_t *row, const void *key)
 }
 
 /* A value for each column; NaN where there is no row. Rows are placed by their time. */
-static double *values(const struct course *course, const char *series, value_of *of,
-                      const void *argument)
+static double *values_of(const struct course *course, const json_t *rows, value_of *of,
+                         const void *argument)
 {
-    const json_t *rows = json_object_get(json_object_get(course->report, "series"), series);
     double *all = calloc(course->columns + 1, sizeof *all);
     if (!all)
         abort();
@@ -49,6 +50,13 @@ static double *values(const struct course *course, const char *series, value_of 
     return all;
 }
 
+static double *values(const struct course *course, const char *series, value_of *of,
+                      const void *argument)
+{
+    const json_t *rows = json_object_get(json_object_get(course->report, "series"), series);
+    return values_of(course, rows, of, argument);
+}
+
 static double largest(const struct course *course, const double *all)
 {
     double most = 0;
@@ -60,7 +68,9 @@ static double largest(const struct course *course, const double *all)
 static void draw(const struct course *course, const char *title, const char *unit,
                  struct chart chart)
 {
+    unsigned height_px = chart.plot.height_px;
     chart.plot = course->plot;
+    chart.plot.height_px = height_px;
     chart.plot.title = title;
     chart.plot.unit = unit;
     chart.step_s = 1;
@@ -280,6 +290,26 @@ static void draw_classes(const struct course *course)
         free(all[i]);
 }
 
+/* What the probes and the proof are about; what stayed 0 is not drawn. */
+static void draw_metrics(const struct course *course)
+{
+    const json_t *all = json_object_get(json_object_get(course->report, "series"), "metrics");
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const json_t *one = json_array_get(all, i);
+        const char *metric = drill_text(one, "metric");
+        char words[400];
+        double *rows = values_of(course, json_object_get(one, "rows"), by_key, "value");
+        words_of_expression(metric, words, sizeof words);
+        const struct chart_series series[] = {{.name = metric, .values = rows, .colour = 5}};
+        if (largest(course, rows) > 0)
+            draw(course, words,
+                 json_is_true(json_object_get(one, "gauge")) ? "at the end of each second"
+                                                             : "per second",
+                 (struct chart){.plot.height_px = SMALL_PX, .series = series, .series_count = 1});
+        free(rows);
+    }
+}
+
 void drill_page_course(FILE *out, const json_t *report)
 {
     const json_t *series = json_object_get(report, "series");
@@ -313,5 +343,6 @@ void drill_page_course(FILE *out, const json_t *report)
     draw_health(course);
     draw_classes(course);
     draw_fleet(course);
+    draw_metrics(course);
     free(course);
 }

@@ -63,6 +63,8 @@ static const char *tone_of(const json_t *entry)
                                       "quarantined", "open", "reset"};
     static const char *const good[] = {"ready", "recovered", "closed", "released"};
     const char *name = drill_text(entry, "event");
+    if (strstr(name, "half_open"))
+        return "t-plain";
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (strstr(name, bad[i]))
             return "t-bad";

@@ -289,6 +289,60 @@ static json_t *server_series(const struct evidence *evidence)
     return list;
 }
 
+/* A metric as an expression names it. */
+static json_t *selector_text(const struct selector *selector)
+{
+    char words[400];
+    size_t length = (size_t)snprintf(words, sizeof words, "%s", selector->name);
+    for (unsigned i = 0; i < selector->label_count && length < sizeof words; i++)
+        length += (size_t)snprintf(words + length, sizeof words - length, "%s%s%s%s", i ? "," : "{",
+                                   selector->label[i].key, selector->label[i].differs ? "!=" : "=",
+                                   selector->label[i].value);
+    if (selector->label_count > 0 && length < sizeof words)
+        snprintf(words + length, sizeof words - length, "}");
+    return text(words);
+}
+
+static double value_in(const struct evidence *evidence, unsigned index, uint64_t t_ns)
+{
+    size_t first = measure_sample_at(evidence, t_ns);
+    size_t last = measure_sample_at(evidence, t_ns + NS_PER_S);
+    if (last >= evidence->sample_count || first == last)
+        return (double)NAN; /* nobody to ask: a gap */
+    const struct sample *from = &evidence->sample[first], *to = &evidence->sample[last];
+    size_t at = evidence_value_at(&evidence->spec->selectors, index);
+    if (evidence->spec->selectors.all[index].gauge)
+        return to->value[at];
+    return (to->value[at] - from->value[at]) * (double)NS_PER_S / (double)(to->t_ns - from->t_ns);
+}
+
+/* What the probes and the proof ask of the region, second by second; histograms are in the load's
+ * own numbers. */
+static json_t *metric_series(const struct evidence *evidence)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < evidence->spec->selectors.count; i++) {
+        const struct selector *selector = &evidence->spec->selectors.all[i];
+        json_t *one = json_object(), *rows = json_array();
+        if (selector->histogram) {
+            json_decref(one);
+            json_decref(rows);
+            continue;
+        }
+        for (uint64_t t = evidence->load_ns; t && t < evidence->end_ns; t += NS_PER_S) {
+            json_t *row = json_object();
+            set(row, "t_s", real(since(evidence, t)));
+            set(row, "value", real(value_in(evidence, i, t)));
+            json_array_append_new(rows, row);
+        }
+        set(one, "metric", selector_text(selector));
+        set(one, "gauge", json_boolean(selector->gauge));
+        set(one, "rows", rows);
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
 /* ---- the whole ----------------------------------------------------------------------------- */
 
 static json_t *series(const struct evidence *evidence)
@@ -297,6 +351,7 @@ static json_t *series(const struct evidence *evidence)
     set(one, "load", load_series(evidence));
     set(one, "health", health_series(evidence));
     set(one, "server", server_series(evidence));
+    set(one, "metrics", metric_series(evidence));
     return one;
 }
 

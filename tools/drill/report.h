@@ -16,7 +16,9 @@
  *    "series":{"load":[{t_s,sent,ok,failed,attempts,in_flight,p50_ms,p95_ms,p99_ms,errors{}}],
  *              "health":[{t_s,sent,failed,not_healthy,p50_ms,p99_ms}],
  *              "server":[{t_s,db_state,status,ready,breakers,answers_per_s,failures_per_s,
- *                         classes{CLASS:{answers_per_s,failures_per_s}}}]},
+ *                         classes{CLASS:{answers_per_s,failures_per_s}}}],
+ *              "metrics":[{metric,gauge,rows:[{t_s,value}]}]   of the expressions; counters a second
+ *             },
  *    "load": loadtest's summary, "load2": that of a second one}
  *
  * What was not measured is null; so is `holds` of a probe that it never came to.

@@ -25,7 +25,7 @@
 static const char walk_text[] =
     "{\"title\": \"five failures, one after the other\", \"teaches\": \"a failure stays in its "
     "compartment\", \"phases\": {\"warm_up_s\": 1, \"before_s\": 1, \"after_s\": 1800},"
-    " \"load\": {\"rps\": 300, \"retry\": \"full-jitter\", \"attempts\": 30, \"connections\": 512},"
+    " \"load\": {\"rps\": 300, \"retry\": \"full-jitter\", \"attempts\": 6, \"connections\": 256},"
     " \"server\": {\"faults\": false, \"overrides\": {\"deadline.auth\": 20000}}, \"method\": [], "
     "\"hypothesis\": [], \"proof\": \"1 == 1\","
     " \"expect\": {\"lost_acked\": 0, \"integrity\": true}}";
@@ -247,7 +247,9 @@ static bool introduce(struct walk *walk)
              house->address);
     walk_say(walk,
              "load: 300 requests a second, a fifth of them writes; what fails is sent again,");
-    walk_say(walk, "      a write with its Idempotency-Key; every write is read back at the end");
+    walk_say(walk,
+             "      a write with its Idempotency-Key, six times at most; every write that was");
+    walk_say(walk, "      acknowledged is read back at the end");
     show_fleet(walk);
     if (walk->fast)
         return true;

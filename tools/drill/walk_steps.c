@@ -241,6 +241,7 @@ static bool move_database(struct walk *walk)
     if (deaths == 0)
         walk_say(walk, "None was restarted, for restarting does not bring a file back.");
     tell_clients(walk, &met);
+    walk_say(walk, "Who asked meanwhile was told so at once, and what he asked for had no effect.");
     walk_look(walk, "ctl events | tail;  ctl history");
     return walk_end(walk, seen && whole && deaths == 0 && met.refused < 0.5);
 }

@@ -112,6 +112,8 @@ def test_a_bad_file_stops_all_before_anything_starts(drill, tmp_path):
     (["run"], 78, "say which drill"),
     (["rum", "all"], 78, "rum: no such command; allowed: run, list, check, prove, walk"),
     (["run", "99"], 78, "99: no such drill"),
+    (["run", "03", "--fast"], 78, "only walk has it"),
+    (["walk", "03"], 78, "walk: takes no FILE"),
     (["check", "none.json"], 2, "none.json: No such file"),
     ([], 78, "say what to do"),
 ])

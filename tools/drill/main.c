@@ -378,9 +378,11 @@ int main(int argc, char **argv)
     if (index == COMMANDS)
         errx(EXIT_CONFIGURATION, "%s%s; allowed: run, list, check, prove, walk; try --help",
              *command ? command : "say what to do", *command ? ": no such command" : "");
+    if (options.fast && commands[index].run != command_walk)
+        errx(EXIT_CONFIGURATION, "--fast: only walk has it; drills have --short");
     if (commands[index].run == command_walk) {
-        if (optind < argc)
-            errx(EXIT_CONFIGURATION, "walk: takes no FILE; allowed: --fast");
+        if (optind < argc || options.out || options.attach || options.json || options.is_short)
+            errx(EXIT_CONFIGURATION, "walk: takes no FILE, and --fast alone");
         return command_walk(&options, &spec);
     }
     options.all = optind < argc && strcmp(argv[optind], "all") == 0;

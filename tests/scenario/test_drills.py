@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The drill runner: what is wrong is said before anything starts, a real drill passes and tells why,
 one that cannot prove its fault does not pass, and whenever it is interrupted it leaves nothing."""
+import html
 import json
 import os
 import re
 import signal
 import subprocess
 import tempfile
+import time
+import urllib.request
 import uuid
 
 import pytest
@@ -107,8 +110,10 @@ def test_a_bad_file_stops_all_before_anything_starts(drill, tmp_path):
 
 @pytest.mark.parametrize("words, code, says", [
     (["run"], 78, "say which drill"),
-    (["rum", "all"], 78, "rum: no such command; allowed: run, list, check, prove"),
+    (["rum", "all"], 78, "rum: no such command; allowed: run, list, check, prove, walk"),
     (["run", "99"], 78, "99: no such drill"),
+    (["run", "03", "--fast"], 78, "only walk has it"),
+    (["walk", "03"], 78, "walk: takes no FILE"),
     (["check", "none.json"], 2, "none.json: No such file"),
     ([], 78, "say what to do"),
 ])
@@ -131,11 +136,17 @@ def test_a_drill_passes_and_tells_all(drill, tmp_path):
     died = next(e for e in events.values() if e["event"] == "worker_died")
     again = next(e for e in events.values() if e["event"] == "worker_restarted")
     assert again["cause_id"] == died["id"]
-    assert report["bands"] == [{"from_s": 0.0, "to_s": 0.0, "text": "signal any"}]
+    assert report["bands"] == [{"from_s": 0.0, "to_s": 0.0, "text": "SIGKILL to one worker"}]
     kill = next(e for e in report["timeline"] if e["from"] == "drill")
     assert "SIGKILL to worker" in kill["text"] and abs(kill["t_s"]) < 0.5
     assert sum(s["ok"] for s in report["series"]["load"]) > 200
     assert len(report["series"]["server"]) >= 4 and len(report["series"]["health"]) >= 4
+    page = (tmp_path / "out" / "50-test.html").read_text()
+    assert all(html.escape(line["probe"]) in page for line in report["hypothesis"])
+    assert "PASS: the server behaved" in page and 'href="50-test-load.html"' in page
+    assert (tmp_path / "out" / "50-test-load.html").read_text().startswith("<!doctype html>")
+    index = (tmp_path / "out" / "index.html").read_text()
+    assert "1 passed, 0 deviated, 0 without a verdict" in index and 'href="50-test.html"' in index
 
 
 def test_what_does_not_hold_deviates_and_what_is_not_proven_is_invalid(drill, tmp_path):
@@ -195,12 +206,14 @@ def database_is_moved(d):
     (Drill.house, signal.SIGINT), (server_is_up, signal.SIGTERM), (load_runs, signal.SIGINT),
     (database_is_moved, signal.SIGINT), (database_is_moved, signal.SIGHUP)])
 def test_whenever_it_is_interrupted_it_leaves_nothing(drill, tmp_path, moment, number):
-    d = drill("run", write(tmp_path, **LONG))
+    d = drill("run", write(tmp_path, **LONG), "--out", str(tmp_path / "out"))
     wait_for(moment.__name__, lambda: moment(d), 30 * NOISE, 0.002)
     d.process.send_signal(number)
     code, out, err = d.finish(30 * NOISE)
     assert code == 3 and "INTERRUPTED  50-test" in out, (code, out, err)
     d.assert_nothing_left()
+    page = (tmp_path / "out" / "50-test.html").read_text()
+    assert "INTERRUPTED: somebody ended it" in page and "load.errors.attempts.refused" in page
 
 
 def test_when_it_is_killed_its_children_end_and_the_next_one_tidies(drill, tmp_path):
@@ -242,3 +255,64 @@ def test_attached_it_refuses_what_needs_a_server_of_its_own(drill, tmp_path, mak
                                os.path.join(server.data, "run/control.sock")).finish(20)
         assert code == 2 and says in out, out + err
     assert server.process.poll() is None
+
+
+def test_the_walk_tells_what_it_breaks_and_loses_nothing(drill):
+    began = time.monotonic()
+    d = drill("walk", "--fast")
+    code, out, err = d.finish(60 * NOISE)
+    assert code == 0 and err == "", out + err
+    assert time.monotonic() - began < 60 * NOISE
+    d.assert_nothing_left()
+    assert [int(n) for n in re.findall(r"^(\d)\. ", out, re.M)] == [1, 2, 3, 4, 5], out
+    killed, started = re.search(r"kill -9 (\d+) +worker 0.*?started pid (\d+) in its place, "
+                                r"generation 2: ready \d+ ms", out, re.S).groups()
+    assert killed != started
+    assert 1.5 < float(re.search(r"after ([\d.]+) s it was judged hung", out)[1]) < 3 * NOISE
+    assert "4 deaths; the first new worker served after" in out
+    told = re.search(r"Up again \d+ ms after the file was back\. Workers that died for it: 0\..*?"
+                     r"(\d+) told to come back \(503\), 0 connections refused", out, re.S)
+    assert told and int(told[1]) > 100, out
+    acked, *bad = re.search(r"audit complete: (\d+) acknowledged writes, (\d+) lost, (\d+) "
+                            r"duplicate, (\d+) corrupt", out).groups()
+    assert int(acked) > 200 and bad == ["0", "0", "0"], out
+    assert "look yourself:  ctl events" in out and "\033" not in out
+
+
+def api(address, path, token=None, method="GET", body=None):
+    request = urllib.request.Request(f"http://{address}{path}", body, method=method)
+    if token:
+        request.add_header("Authorization", "Bearer " + token)
+    if body:
+        request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return answer.read()
+
+
+def test_the_walk_fails_when_an_acknowledged_write_is_gone(drill):
+    d = drill("walk", "--fast")
+    address = None
+    for line in d.process.stdout:
+        address = address or (re.search(r"http://([\d.:]+)", line) or [None, None])[1]
+        if line.startswith("2. "):
+            break
+    with open(os.path.join(d.house(), "data/demo.txt")) as f:
+        name, password = re.search(r"username: (\S+)\s+password: (\S+)", f.read()).groups()
+    login = api(address, "/auth/login", method="POST",
+                body=json.dumps({"username": name, "password": password}).encode())
+    token = re.search(rb'"([^"]{40,})"', login)[1].decode()
+    item = json.loads(api(address, "/data/items?limit=1", token))["items"][0]["id"]
+    api(address, f"/data/items/{item}", token, "DELETE")
+    code, out, err = d.finish(60 * NOISE)
+    assert code == 1 and re.search(r"acknowledged writes, 1 lost", out), out + err
+    assert out.rstrip().endswith("Writes were lost.")
+    d.assert_nothing_left()
+
+
+def test_an_interrupted_walk_leaves_nothing(drill):
+    d = drill("walk", "--fast")
+    wait_for("the database to be moved", lambda: database_is_moved(d), 60 * NOISE, 0.002)
+    d.process.send_signal(signal.SIGINT)
+    code, out, err = d.finish(30 * NOISE)
+    assert code == 3 and "Interrupted. Everything was ended and removed." in out, out + err
+    d.assert_nothing_left()

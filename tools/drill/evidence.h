@@ -57,6 +57,7 @@ struct evidence {
     struct deed *deed;
     size_t deed_count, deed_room;
     json_t *summary[SPEC_LOADS];        /* of loadtest; NULL when there is none */
+    char *load_page[SPEC_LOADS];        /* report.html of loadtest; NULL when there is none */
     json_t *rows;                       /* of the first load: its seconds, as it wrote them */
     bool integrity_asked, integrity_ok; /* of the database, at the end */
     uint64_t supervisor_died_ns, orphans_gone_ns; /* 0: not; the last orphan's end */

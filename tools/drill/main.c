@@ -5,20 +5,20 @@
  */
 #include <dirent.h>
 #include <err.h>
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/exit_codes.h"
+#include "tools/drill/output.h"
 #include "tools/drill/process.h"
 #include "tools/drill/report.h"
 #include "tools/drill/runner.h"
+#include "tools/drill/walk.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -31,6 +31,7 @@
 static const char help[] =
     "usage: drill run FILE...|all [--attach SOCKET] [--out DIR] [--short] [--json]\n"
     "       drill list | check [FILE...] | prove [FILE...]\n"
+    "       drill walk [--fast]\n"
     "\n"
     "Breaks a server on purpose, under load, and says whether it behaved as the drill claims.\n"
     "A FILE is a path, or the name or number of a drill in etc/drills: 03, 03-kill-one.\n"
@@ -41,10 +42,12 @@ static const char help[] =
     "  check    read the files and name what is wrong in them, with its line\n"
     "  prove    run each drill without its fault: it must fail or be invalid; and its control\n"
     "           arm, with the protection off: it must deviate\n"
+    "  walk     five failures in five minutes, told step by step: for a first look (--fast: no\n"
+    "           time to read in between)\n"
     "\n"
     "  --attach SOCKET   the control socket of a running server instead (it needs --demo,\n"
     "                    faults.enabled=yes and ratelimit.* of 0)\n"
-    "  --out DIR         NN-name.json for each drill, with everything measured\n"
+    "  --out DIR         index.html, and for each drill NN-name.html and NN-name.json\n"
     "  --short           the shortened form of those drills that have one\n"
     "  --json            the reports on stdout, one JSON document a line\n"
     "\n"
@@ -58,7 +61,8 @@ static const char help[] =
 
 struct options {
     const char *attach, *out;
-    bool json, is_short, all;
+    char command[PATH_ROOM]; /* as it was given */
+    bool json, is_short, all, fast;
     unsigned count;
     char file[FILES_MAX][PATH_ROOM];
 };
@@ -161,26 +165,6 @@ static int worst_code(const struct tally *tally, unsigned count, bool all)
     return code;
 }
 
-/* Arms of `prove` have files of their own. */
-static int write_report(const struct options *options, const struct spec *spec, unsigned arm,
-                        json_t *report)
-{
-    const char *suffix = arm & ARM_NO_FAULT ? "-no-fault" : arm & ARM_CONTROL ? "-control" : "";
-    char path[PATH_ROOM + 80];
-    if (!options->out)
-        return 0;
-    if (mkdir(options->out, 0755) < 0 && errno != EEXIST) {
-        warn("--out %s", options->out);
-        return -1;
-    }
-    snprintf(path, sizeof path, "%s/%s%s.json", options->out, spec->name, suffix);
-    if (json_dump_file(report, path, JSON_INDENT(1)) < 0) {
-        warn("%s", path);
-        return -1;
-    }
-    return 0;
-}
-
 static bool colours(void)
 {
     return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
@@ -201,7 +185,8 @@ static void run_one(const struct options *options, const struct runner_options *
         drill_report_print(&evidence, &verdict, colours(), stdout);
     }
     fflush(stdout);
-    write_report(options, spec, arm, report);
+    output_write(&(struct output){options->out, options->command, options->attach}, &evidence, arm,
+                 report);
     json_decref(report);
     snprintf(tally->name, sizeof tally->name, "%s", spec->name);
     snprintf(tally->why, sizeof tally->why, "%.190s", verdict.why);
@@ -303,6 +288,11 @@ static int command_prove(const struct options *options, struct spec *spec)
     return interrupted ? 3 : good ? 0 : 1;
 }
 
+static int command_walk(const struct options *options, struct spec *spec)
+{
+    return walk_run(spec, open_signals(), options->fast, colours());
+}
+
 /* ---- the command line ---------------------------------------------------------------------- */
 
 static int command_list(const struct options *options, struct spec *spec)
@@ -320,16 +310,21 @@ static int command_list(const struct options *options, struct spec *spec)
     return 0;
 }
 
+static void keep_command(struct options *options, int argc, char **argv)
+{
+    size_t length = 0;
+    for (int i = 0; i < argc && length < PATH_ROOM - 1; i++)
+        length += (size_t)snprintf(options->command + length, PATH_ROOM - length, "%s%s",
+                                   i ? " " : "", argv[i]);
+}
+
 static void parse_options(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"attach", required_argument, NULL, 'a'},
-        {"out", required_argument, NULL, 'o'},
-        {"short", no_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
+        {"attach", required_argument, NULL, 'a'}, {"out", required_argument, NULL, 'o'},
+        {"short", no_argument, NULL, 's'},        {"json", no_argument, NULL, 'j'},
+        {"fast", no_argument, NULL, 'f'},         {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "hV", known, NULL)) != -1) {
@@ -345,6 +340,9 @@ static void parse_options(struct options *options, int argc, char **argv)
             break;
         case 'j':
             options->json = true;
+            break;
+        case 'f':
+            options->fast = true;
             break;
         case 'h':
             fputs(help, stdout);
@@ -362,19 +360,31 @@ int main(int argc, char **argv)
 {
     static struct options options;
     static struct spec spec;
+    keep_command(&options, argc, argv);
     parse_options(&options, argc, argv);
     const char *command = optind < argc ? argv[optind++] : "";
     static const struct {
         const char *name;
         int (*run)(const struct options *, struct spec *);
-    } commands[] = {
-        {"run", command_run}, {"list", command_list}, {"check", NULL}, {"prove", command_prove}};
+    } commands[] = {{"run", command_run},
+                    {"list", command_list},
+                    {"check", NULL},
+                    {"prove", command_prove},
+                    {"walk", command_walk}};
+    enum { COMMANDS = sizeof commands / sizeof *commands };
     size_t index = 0;
-    while (index < 4 && strcmp(commands[index].name, command) != 0)
+    while (index < COMMANDS && strcmp(commands[index].name, command) != 0)
         index++;
-    if (index == 4)
-        errx(EXIT_CONFIGURATION, "%s%s; allowed: run, list, check, prove; try --help",
+    if (index == COMMANDS)
+        errx(EXIT_CONFIGURATION, "%s%s; allowed: run, list, check, prove, walk; try --help",
              *command ? command : "say what to do", *command ? ": no such command" : "");
+    if (options.fast && commands[index].run != command_walk)
+        errx(EXIT_CONFIGURATION, "--fast: only walk has it; drills have --short");
+    if (commands[index].run == command_walk) {
+        if (optind < argc || options.out || options.attach || options.json || options.is_short)
+            errx(EXIT_CONFIGURATION, "walk: takes no FILE, and --fast alone");
+        return command_walk(&options, &spec);
+    }
     options.all = optind < argc && strcmp(argv[optind], "all") == 0;
     if (index == 0 && optind == argc)
         errx(EXIT_CONFIGURATION, "run: say which drill, or all; see drill list");

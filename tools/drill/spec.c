@@ -261,6 +261,8 @@ static const struct field spec_fields[] = {
      .offset = offsetof(struct spec, teaches),
      .size = sizeof((struct spec *)NULL)->teaches,
      .required = true},
+    TEXT("loop", spec, loop),
+    TEXT("mitigation", spec, mitigation),
     SPECIAL("phases", take_phases),
     SPECIAL("load", take_load_of_spec),
     SPECIAL("server", take_server),

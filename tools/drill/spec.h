@@ -100,6 +100,7 @@ struct spec_anomaly {
 struct spec {
     char file[256], name[64]; /* path; NN-name */
     char title[120], teaches[SPEC_TEXT];
+    char loop[SPEC_TEXT], mitigation[SPEC_TEXT]; /* what feeds itself, and what stops it; "" */
     double warm_up_s, before_s, after_s;
     struct spec_load load;
     struct spec_server server;

@@ -221,7 +221,7 @@ static void compare_all(struct drill_verdict *verdict, const struct evidence *ev
         add_expectation(verdict, "the database is whole", evidence->integrity_ok, EQUAL, 1, 1);
     char why[256] = "";
     bool steady = drill_is_steady(evidence, evidence->after_ns, evidence->end_ns, why, sizeof why);
-    snprintf(name, sizeof name, "steady after%s%s", *why ? ": " : "", why);
+    snprintf(name, sizeof name, "steady after%s%.60s", *why ? ": " : "", why);
     add_expectation(verdict, name, steady, EQUAL, 1, 1);
 }
 

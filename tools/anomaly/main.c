@@ -84,10 +84,8 @@ static int watch_named(struct session *session)
     return 0;
 }
 
-/* Called when the columns are known. */
-static int choose_metrics(void *context)
+static int choose_metrics(struct session *session)
 {
-    struct session *session = context;
     int result = 0;
     session->analysis.preset = session->arguments->preset;
     session->analysis.table = &session->table;
@@ -103,6 +101,27 @@ static int choose_metrics(void *context)
     for (unsigned column = 0; column < session->table.columns && result == 0; column++)
         result = watch(session, column);
     return result;
+}
+
+static int learn(struct session *session)
+{
+    struct table before = {0};
+    if (!session->arguments->learn)
+        return 0;
+    int result =
+        read_csv_file(session->arguments->learn, CSV_ORDERED, &before, &session->problem);
+    if (result == 0)
+        analysis_learn(&session->analysis, &before);
+    table_free(&before);
+    return result;
+}
+
+/* Called when the columns are known. */
+static int begin(void *context)
+{
+    struct session *session = context;
+    int result = choose_metrics(session);
+    return result == 0 ? learn(session) : result;
 }
 
 /* ---- the source -------------------------------------------------------------------------- */
@@ -140,7 +159,7 @@ static int watch_live(struct session *session)
     return url_watch(&(struct url_watcher){.url = session->arguments->source,
                                            .for_s = session->arguments->for_s,
                                            .asked = &asked_to_end,
-                                           .begin = choose_metrics,
+                                           .begin = begin,
                                            .row = take_live_row,
                                            .context = session},
                      &session->table, &session->problem);
@@ -176,7 +195,7 @@ static int read_source(struct session *session)
               session->table.set_back);
     session->step_s = table_step_s(&session->table);
     if (result == 0)
-        result = choose_metrics(session);
+        result = begin(session);
     for (size_t row = 0; row < session->table.rows && result == 0; row++)
         result = take_row(session, row);
     return result;

@@ -75,6 +75,7 @@ void evidence_free(struct evidence *evidence)
     for (unsigned i = 0; i < SPEC_LOADS; i++)
         json_decref(evidence->summary[i]);
     json_decref(evidence->rows);
+    free(evidence->history);
     memset(evidence, 0, sizeof *evidence);
 }
 

@@ -20,6 +20,7 @@ struct runner_options {
     const char *attach; /* control socket of a running server; NULL: start one */
     int signal_fd;      /* signalfd of INT, TERM, HUP, CHLD, which are blocked */
     bool progress;      /* a terminal is on stderr */
+    bool keep_history;  /* of the console, into the evidence */
 };
 
 /* Fill the evidence. evidence->trouble, interrupted and skipped say how it went; what was gathered

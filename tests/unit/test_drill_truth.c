@@ -63,7 +63,8 @@ static void write_history(const struct bump *bumps, unsigned count)
             const char *name = column < 0 ? "restarts_per_s" : floors_default_metrics[column];
             double value = 0;
             for (unsigned i = 0; i < count; i++)
-                if (strcmp(bumps[i].metric, name) == 0 && t >= bumps[i].from_s && t <= bumps[i].to_s)
+                if (strcmp(bumps[i].metric, name) == 0 && t >= bumps[i].from_s &&
+                    t <= bumps[i].to_s)
                     value = bumps[i].value;
             fprintf(out, ",%g", value);
         }
@@ -160,11 +161,9 @@ static void figures_of_several_drills_are_those_of_their_sums(void **unused)
 {
     (void)unused;
     struct truth_result sum = {0};
-    const struct truth_result a = {.evaluation = {.expected = 3,
-                                                  .found = 1,
-                                                  .true_alarms = 1,
-                                                  .mean_delay_s = 4,
-                                                  .worst_delay_s = 4}};
+    const struct truth_result a = {
+        .evaluation = {
+            .expected = 3, .found = 1, .true_alarms = 1, .mean_delay_s = 4, .worst_delay_s = 4}};
     const struct truth_result b = {.evaluation = {.expected = 1,
                                                   .found = 1,
                                                   .true_alarms = 2,
@@ -185,8 +184,9 @@ static void a_metric_that_is_no_series_is_named(void **unused)
 {
     (void)unused;
     char error[600] = "";
-    const char *text = "{\"title\": \"t\", \"teaches\": \"x\", \"method\": [], \"hypothesis\": [],\n"
-                       "\"proof\": \"1 == 1\", \"anomaly\": [{\"metric\": \"p95\"}]}";
+    const char *text =
+        "{\"title\": \"t\", \"teaches\": \"x\", \"method\": [], \"hypothesis\": [],\n"
+        "\"proof\": \"1 == 1\", \"anomaly\": [{\"metric\": \"p95\"}]}";
     assert_int_equal(spec_parse(&spec, "01-x.json", text, ARM_FULL, error, sizeof error), -1);
     assert_string_equal(error, "01-x.json:2: anomaly[0].metric: \"p95\" is no series of the "
                                "history; see docs/metrics.md");

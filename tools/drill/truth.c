@@ -96,7 +96,8 @@ static json_t *truths_of(const struct evidence *evidence)
     const struct spec *spec = evidence->spec;
     bool broken = spec->step_count > 0;
     double begin_s = broken ? unix_s(evidence, evidence->fault_ns) : history_from_s(evidence);
-    double clear_s = unix_s(evidence, evidence->clear_ns), end_s = unix_s(evidence, evidence->end_ns);
+    double clear_s = unix_s(evidence, evidence->clear_ns),
+           end_s = unix_s(evidence, evidence->end_ns);
     json_t *faults = json_array();
     json_array_append_new(faults, calm_truth(evidence, broken ? begin_s - EARLY_S : end_s));
     for (unsigned i = 0; i < spec->anomaly_count; i++) {
@@ -106,8 +107,7 @@ static json_t *truths_of(const struct evidence *evidence)
         json_array_append_new(all, entry(anomaly->metric, anomaly->expected));
         json_array_append_new(faults, json_pack("{ss,sf,sf,sf,so}", "fault", spec->name, "from",
                                                 from_s, "to", to_s, "grace_s",
-                                                end_s > to_s ? end_s - to_s : 0, "anomaly",
-                                                all));
+                                                end_s > to_s ? end_s - to_s : 0, "anomaly", all));
     }
     return json_pack("{so}", "faults", faults);
 }
@@ -219,8 +219,8 @@ int truth_judge(const struct evidence *evidence, const char *directory, struct t
                 char *error, size_t size)
 {
     static struct problem problem;
-    *result = (struct truth_result){
-        .calm_s = (double)(evidence->fault_ns - evidence->before_ns) / (double)NS_PER_S};
+    *result = (struct truth_result){.calm_s = (double)(evidence->fault_ns - evidence->before_ns) /
+                                              (double)NS_PER_S};
     if (write_files(evidence, directory, &problem) == 0 &&
         judge_files(evidence, directory, result, &problem) == 0)
         return 0;
@@ -262,10 +262,10 @@ json_t *truth_json(const struct truth_result *result)
     json_t *truths = json_array();
     for (unsigned i = 0; i < result->truth_count; i++) {
         const struct truth *truth = &result->truth[i];
-        json_array_append_new(truths, json_pack("{ss,sb,sb,so}", "metric", truth->metric, "expected",
-                                                truth->expected, "found", truth->found, "delay_s",
-                                                truth->found ? json_real(truth->delay_s)
-                                                             : json_null()));
+        json_array_append_new(truths,
+                              json_pack("{ss,sb,sb,so}", "metric", truth->metric, "expected",
+                                        truth->expected, "found", truth->found, "delay_s",
+                                        truth->found ? json_real(truth->delay_s) : json_null()));
     }
     return json_pack("{sf,sf,sf,sf,sf,si,si,si,si,si,si,so,sO}", "calm_s", result->calm_s, "recall",
                      figures->recall, "precision", figures->precision, "mean_delay_s",

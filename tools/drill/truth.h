@@ -39,7 +39,8 @@ int truth_judge(const struct evidence *evidence, const char *directory, struct t
 void truth_free(struct truth_result *result);
 
 /* For the drill's report: {calm_s,recall,precision,mean_delay_s,worst_delay_s,expected,found,
- * true_alarms,false_alarms,calm_alarms,unjudged,truths:[{metric,expected,found,delay_s}],alarms}. */
+ * true_alarms,false_alarms,calm_alarms,unjudged,truths:[{metric,expected,found,delay_s}],alarms}.
+ */
 json_t *truth_json(const struct truth_result *result);
 
 /* One line of figures, and one for each truth that did not hold. */

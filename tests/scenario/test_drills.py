@@ -158,6 +158,22 @@ def test_prove_takes_the_fault_away(drill, tmp_path):
     assert code == 1 and "NOT PROVEN  54-empty" in out, out + err
 
 
+def test_a_new_supervisor_is_counted_on(drill, tmp_path):
+    path = write(tmp_path, method=[{"at_s": 0, "act": "kill", "target": "supervisor"},
+                                   {"at_s": 0.5, "act": "start_supervisor"}],
+                 hypothesis=[{"probe": "http_requests_total{class=read}", "op": ">=", "limit": 100,
+                              "during": "all"}],
+                 expect={"lost_acked": 0, "recover_s": 2},
+                 proof="drill.orphans_gone_s > 0 and step.2.worker_ready_s > 0")
+    d = drill("run", path, "--out", str(tmp_path / "out"))
+    code, out, err = d.finish()
+    assert code == 0, out + err
+    d.assert_nothing_left()
+    report = json.loads((tmp_path / "out" / "50-test.json").read_text())
+    supervisors = [e for e in report["timeline"] if e["event"] == "worker_ready" and e["slot"] == 0]
+    assert len(supervisors) == 2, supervisors  # events of both regions
+
+
 LONG = {"method": [{"at_s": 0, "act": "stop", "target": "worker:0"},
                    {"at_s": 0.2, "fault": "slow delay=20ms duration=60s"},
                    {"at_s": 0.5, "act": "db_move"}, {"at_s": 60, "act": "db_restore"}]}

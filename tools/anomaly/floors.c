@@ -12,7 +12,8 @@ struct floor {
 #define ONCE true
 
 /* A count of one in five seconds is a mean of 0.2 only when each second is one: looks are a little
- * more or less than a second apart. As there are no halves of a death, the step may well be less. */
+ * more or less than a second apart. As there are no halves of a death, the step may well be less.
+ */
 
 /* The first that matches. */
 static const struct floor floors[] = {

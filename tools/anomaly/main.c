@@ -108,8 +108,7 @@ static int learn(struct session *session)
     struct table before = {0};
     if (!session->arguments->learn)
         return 0;
-    int result =
-        read_csv_file(session->arguments->learn, CSV_ORDERED, &before, &session->problem);
+    int result = read_csv_file(session->arguments->learn, CSV_ORDERED, &before, &session->problem);
     if (result == 0)
         analysis_learn(&session->analysis, &before);
     table_free(&before);

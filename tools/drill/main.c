@@ -51,7 +51,8 @@ static const char help[] =
     "  --calm S          so long is it steady before the fault (120 s and more); then the history\n"
     "                    of the console is held against the file's `anomaly`: recall, precision,\n"
     "                    delay. Needs --out: NN-name.history.csv, NN-name.truth.json go there\n"
-    "  --rps R           with --calm: at most so many requests a second from the file's first load\n"
+    "  --rps R           with --calm: at most so many requests a second from the file's first "
+    "load\n"
     "  --json            the reports on stdout, one JSON document a line\n"
     "\n"
     "  $ build/drill run 03\n"
@@ -186,8 +187,8 @@ static bool colours(void)
 }
 
 /* A history of a fault that did not strike says nothing of the detector: it is not judged then. */
-static void judge_truth(const struct options *options, const struct evidence *evidence,
-                        bool proven, json_t *report, struct tally *tally)
+static void judge_truth(const struct options *options, const struct evidence *evidence, bool proven,
+                        json_t *report, struct tally *tally)
 {
     char error[600];
     tally->judged = false;
@@ -418,8 +419,9 @@ int main(int argc, char **argv)
         errx(EXIT_CONFIGURATION, "%s%s; allowed: run, list, check, prove; try --help",
              *command ? command : "say what to do", *command ? ": no such command" : "");
     if (options.calm_s > 0 && (!options.out || options.attach || index != 0))
-        errx(EXIT_CONFIGURATION, "--calm: for run alone, with --out DIR and a server of the drill's "
-                                 "own (no --attach)");
+        errx(EXIT_CONFIGURATION,
+             "--calm: for run alone, with --out DIR and a server of the drill's "
+             "own (no --attach)");
     if (options.rps > 0 && options.calm_s <= 0)
         errx(EXIT_CONFIGURATION, "--rps: only with --calm");
     options.all = optind < argc && strcmp(argv[optind], "all") == 0;

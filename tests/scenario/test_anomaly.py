@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +15,8 @@ from conftest import NOISE, SANITIZED, Load, program, wait_for
 FULL = bool(os.environ.get("ANOMALY_FULL"))
 NOISE_OF_DELAY = 3 if SANITIZED else 1
 CALM_S = 125
-AT_ONCE = 5
+AT_ONCE = 6
+OWN_RATE = ("09", "14")  # their breakers open by how many calls there are
 ALONE = ("02", "15", "16")  # 500 requests a second; password hashing; five times the capacity
 
 
@@ -152,11 +154,16 @@ def stamp(time_s):
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s))
 
 
+# A disk is everybody's: one fsync that waits for another program's shows in every server at once.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+
+
 def run_drill(name, out, seconds):
     """One drill with its calm; its report, or None when it cannot be carried out here."""
+    words = [] if name[:2] in OWN_RATE else ["--rps", "100"]
     done = subprocess.run(
-        [program("drill"), "run", name, "--calm", str(CALM_S), "--rps", "100", "--out", out],
-        capture_output=True, text=True, timeout=seconds)
+        [program("drill"), "run", name, "--calm", str(CALM_S), *words, "--out", out],
+        capture_output=True, text=True, timeout=seconds, env={**os.environ, "TMPDIR": MEMORY})
     verdict, _, rest = done.stdout.partition("  ")
     with open(os.path.join(out, f"{name}.json")) as f:
         report = json.load(f)

@@ -121,6 +121,21 @@ static void a_later_beginning_is_where_the_delay_counts_from(void **unused)
     NEAR(result.truth[0].delay_s, 3);
 }
 
+static void what_follows_an_event_is_counted_from_it(void **unused)
+{
+    (void)unused;
+    const struct bump bumps[] = {{"restarts_per_s", 65, 65, 1}};
+    read_spec(RELOAD,
+              "{\"metric\": \"restarts_per_s\", \"expected\": true, \"after\": \"worker_died\"}");
+    write_history(bumps, 1);
+    struct event *event = evidence_add_event(&evidence);
+    event->type = EVENT_WORKER_DIED;
+    event->wall_us = (BEGIN_S + 65) * US_PER_S;
+    judge();
+    assert_true(result.truth[0].found);
+    NEAR(result.truth[0].delay_s, 2);
+}
+
 /* Also of a metric of which the file says nothing. */
 static void an_alarm_in_the_calm_is_a_false_one(void **unused)
 {
@@ -214,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_expected_is_found_with_its_delay),
         cmocka_unit_test(a_later_beginning_is_where_the_delay_counts_from),
+        cmocka_unit_test(what_follows_an_event_is_counted_from_it),
         cmocka_unit_test(an_alarm_in_the_calm_is_a_false_one),
         cmocka_unit_test(what_must_stay_quiet_and_does_not_is_false),
         cmocka_unit_test(a_drill_without_a_fault_is_all_calm),

@@ -230,7 +230,19 @@ static const struct field anomaly_fields[] = {
     TEXT("metric", spec_anomaly, metric),
     FLAG("expected", spec_anomaly, expected),
     NUMBER("from_s", spec_anomaly, from_s, 0, 3600),
+    TEXT("after", spec_anomaly, after),
 };
+
+static void check_event(struct reader *reader, const char *name)
+{
+    bool known = *name == '\0';
+    for (unsigned i = 0; i < EVENT_COUNT && !known; i++)
+        known = strcmp(name, event_name(i)) == 0;
+    size_t length = fields_enter(reader, "after");
+    if (!known)
+        fields_fail(reader, "\"%s\" is no event", name);
+    fields_leave(reader, length);
+}
 
 static void take_anomaly(struct reader *reader, const json_t *value, void *object)
 {
@@ -244,6 +256,7 @@ static void take_anomaly(struct reader *reader, const json_t *value, void *objec
         fields_fail(reader, "\"%s\" is no series of the history; see docs/metrics.md",
                     anomaly->metric);
     fields_leave(reader, length);
+    check_event(reader, anomaly->after);
 }
 
 static void take_anomalies(struct reader *reader, const json_t *value, void *object)

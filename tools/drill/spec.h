@@ -95,7 +95,8 @@ struct spec_step {
 struct spec_anomaly {
     char metric[64]; /* a series of the history */
     bool expected;
-    double from_s; /* since the method began: when it is first to be seen */
+    double from_s;  /* since the method began: when it is first to be seen */
+    char after[32]; /* or from the first event of this name then, if there is one; "" none */
 };
 
 struct spec {

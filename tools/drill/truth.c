@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/labels.h"
 #include "tools/anomaly/analysis.h"
 #include "tools/anomaly/floors.h"
 #include "tools/anomaly/http_get.h"
@@ -90,6 +91,19 @@ static json_t *calm_truth(const struct evidence *evidence, double to_s)
                      to_s, "grace_s", 0, "anomaly", all);
 }
 
+/* Since 1970: when the drill broke it, or when the server said that it was. */
+static double truth_from_s(const struct evidence *evidence, const struct spec_anomaly *anomaly,
+                           double begin_s)
+{
+    double from_s = begin_s + anomaly->from_s;
+    for (size_t i = 0; *anomaly->after && i < evidence->event_count; i++) {
+        double at_s = (double)evidence->event[i].wall_us / 1e6;
+        if (at_s >= from_s && strcmp(event_name(evidence->event[i].type), anomaly->after) == 0)
+            return at_s;
+    }
+    return from_s;
+}
+
 /* What follows a fault until the drill ends is its aftermath. A drill without one is all calm. */
 static json_t *truths_of(const struct evidence *evidence)
 {
@@ -102,7 +116,8 @@ static json_t *truths_of(const struct evidence *evidence)
     json_array_append_new(faults, calm_truth(evidence, broken ? begin_s - EARLY_S : end_s));
     for (unsigned i = 0; i < spec->anomaly_count; i++) {
         const struct spec_anomaly *anomaly = &spec->anomaly[i];
-        double from_s = begin_s + anomaly->from_s, to_s = clear_s > from_s ? clear_s : from_s;
+        double from_s = truth_from_s(evidence, anomaly, begin_s);
+        double to_s = clear_s > from_s ? clear_s : from_s;
         json_t *all = json_array();
         json_array_append_new(all, entry(anomaly->metric, anomaly->expected));
         json_array_append_new(faults, json_pack("{ss,sf,sf,sf,so}", "fault", spec->name, "from",

@@ -18,7 +18,7 @@
  *                         classes{CLASS:{answers_per_s,failures_per_s}}}]},
  *    "load": loadtest's summary, "load2": that of a second one}
  *
- * What was not measured is null.
+ * With --calm main.c adds "detection" (truth.h). What was not measured is null.
  */
 #ifndef BULKHEAD_DRILL_REPORT_H
 #define BULKHEAD_DRILL_REPORT_H

@@ -186,14 +186,13 @@ static bool colours(void)
     return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 }
 
-/* A history of a fault that did not strike says nothing of the detector: it is not judged then. */
-static void judge_truth(const struct options *options, const struct evidence *evidence, bool proven,
-                        json_t *report, struct tally *tally)
+/* Where the proof does not hold, or the load was late, what was to be seen is not known. */
+static void judge_truth(const struct options *options, const struct evidence *evidence,
+                        const struct drill_verdict *verdict, json_t *report, struct tally *tally)
 {
     char error[600];
     tally->judged = false;
-    if (!evidence->history || (evidence->spec->step_count > 0 && !proven) ||
-        make_directory(options->out) < 0)
+    if (!evidence->history || verdict->result > DRILL_DEVIATED || make_directory(options->out) < 0)
         return;
     if (truth_judge(evidence, options->out, &tally->truth, error, sizeof error) == 0) {
         tally->judged = true;
@@ -212,7 +211,7 @@ static void run_one(const struct options *options, const struct runner_options *
     runner_run(how, spec, &evidence);
     drill_judge(&evidence, &verdict);
     json_t *report = drill_report_json(&evidence, &verdict);
-    judge_truth(options, &evidence, verdict.proven, report, tally);
+    judge_truth(options, &evidence, &verdict, report, tally);
     if (options->json) {
         json_dumpf(report, stdout, JSON_COMPACT);
         putchar('\n');

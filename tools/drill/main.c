@@ -155,14 +155,6 @@ static int check_files(const struct options *options, struct spec *spec)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-static int make_directory(const char *path)
-{
-    if (mkdir(path, 0755) == 0 || errno == EEXIST)
-        return 0;
-    warn("--out %s", path);
-    return -1;
-}
-
 /* Arms of `prove` have files of their own. */
 static int write_report(const struct options *options, const struct spec *spec, unsigned arm,
                         json_t *report)
@@ -171,8 +163,10 @@ static int write_report(const struct options *options, const struct spec *spec, 
     char path[PATH_ROOM + 80];
     if (!options->out)
         return 0;
-    if (make_directory(options->out) < 0)
+    if (mkdir(options->out, 0755) < 0 && errno != EEXIST) {
+        warn("--out %s", options->out);
         return -1;
+    }
     snprintf(path, sizeof path, "%s/%s%s.json", options->out, spec->name, suffix);
     if (json_dump_file(report, path, JSON_INDENT(1)) < 0) {
         warn("%s", path);
@@ -192,7 +186,7 @@ static void judge_truth(const struct options *options, const struct evidence *ev
 {
     char error[600];
     tally->judged = false;
-    if (!evidence->history || verdict->result > DRILL_DEVIATED || make_directory(options->out) < 0)
+    if (!evidence->history || verdict->result > DRILL_DEVIATED)
         return;
     if (truth_judge(evidence, options->out, &tally->truth, error, sizeof error) == 0) {
         tally->judged = true;

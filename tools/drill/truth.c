@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/clock.h"
 #include "common/labels.h"
@@ -139,6 +140,8 @@ static int write_files(const struct evidence *evidence, const char *directory,
                        struct problem *problem)
 {
     char path[PATH_ROOM];
+    if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+        return problem_set(problem, 1, "--out %s: %s", directory, strerror(errno));
     json_t *truths = truths_of(evidence);
     file_of(path, evidence, directory, "truth.json");
     int result = truths ? json_dump_file(truths, path, JSON_INDENT(1)) : -1;

@@ -31,8 +31,8 @@ struct truth_result {
  * False with the evidence's trouble set. Blocks for 5 s at most. */
 bool truth_keep_history(struct evidence *evidence, const char *console);
 
-/* Write NAME.history.csv and NAME.truth.json into the directory and judge. 0; -1 with a line in
- * error. Free the result in any case. */
+/* Write NAME.history.csv and NAME.truth.json into the directory, which is made, and judge. 0; -1
+ * with a line in error. Free the result in any case. */
 int truth_judge(const struct evidence *evidence, const char *directory, struct truth_result *result,
                 char *error, size_t size);
 

@@ -245,6 +245,19 @@ def test_an_alarm_is_an_exit_code_only_when_asked(tmp_path):
     assert anomaly("--fail-on", calm).returncode == 0
 
 
+def test_what_a_truth_names_is_looked_at(tmp_path):
+    path, truth = tmp_path / "h.csv", tmp_path / "truth.json"
+    with open(path, "w") as f:
+        f.write("time,db_up,restarts_per_s\n")
+        for i in range(60):
+            f.write(f"{1700000000 + i},1,{int(i == 50)}\n")
+    fault = {"fault": "kill", "from": 1700000050, "to": 1700000050,
+             "anomaly": [{"metric": "restarts_per_s", "expected": True}]}
+    truth.write_text(json.dumps({"faults": [fault]}))
+    assert lines(anomaly("--json", path).stdout)[-1]["alarms"] == 0  # it is not a usual one
+    assert lines(anomaly("--json", "--truth", truth, path).stdout)[-1]["recall"] == 1
+
+
 def test_a_plot_is_one_file_without_markup_of_others(tmp_path):
     path = write_series(tmp_path / "h.csv", [1] * 60 + [900] * 9, "<b>\"&")
     plot = tmp_path / "h.svg"

@@ -84,6 +84,26 @@ static int watch_named(struct session *session)
     return 0;
 }
 
+static bool is_watched(const struct analysis *analysis, unsigned column)
+{
+    for (unsigned i = 0; i < analysis->watched_count; i++)
+        if (analysis->watched[i].column == column)
+            return true;
+    return false;
+}
+
+/* What a truth speaks of is looked at as well: otherwise it would be missed for that alone. */
+static int watch_truths(struct session *session)
+{
+    int result = 0;
+    for (size_t i = 0; i < session->truths.count && result == 0; i++) {
+        int column = table_column(&session->table, session->truths.all[i].metric);
+        if (column >= 0 && !is_watched(&session->analysis, (unsigned)column))
+            result = watch(session, (unsigned)column);
+    }
+    return result;
+}
+
 static int choose_metrics(struct session *session)
 {
     int result = 0;
@@ -97,7 +117,7 @@ static int choose_metrics(struct session *session)
             result = watch(session, (unsigned)column);
     }
     if (session->analysis.watched_count > 0)
-        return result;
+        return result == 0 ? watch_truths(session) : result;
     for (unsigned column = 0; column < session->table.columns && result == 0; column++)
         result = watch(session, column);
     return result;

@@ -116,6 +116,9 @@ def test_a_bad_file_stops_all_before_anything_starts(drill, tmp_path):
     (["walk", "03"], 78, "walk: takes no FILE"),
     (["check", "none.json"], 2, "none.json: No such file"),
     ([], 78, "say what to do"),
+    (["run", "08", "--calm", "125"], 78, "--calm: for run alone, with --out DIR"),
+    (["run", "08", "--calm", "5", "--out", "x"], 78, "--calm: 5 is not a number from 31 to 3000"),
+    (["run", "08", "--rps", "50"], 78, "--rps: only with --calm"),
 ])
 def test_a_wrong_command_line_is_named(words, code, says):
     done = subprocess.run([program("drill"), *words], capture_output=True, text=True)

@@ -111,11 +111,11 @@ static void summary(FILE *out, const struct counts *counts)
                  "Run from %.10s %.8s to %.8s UTC. %zu were audited: %zu acknowledged writes lost.",
                  counts->first, counts->first + 11, counts->last + 11, counts->audited,
                  counts->lost);
-    page_verdict(out,
-                 counts->deviated || counts->lost ? TONE_BAD
-                 : counts->other                  ? TONE_DOUBTFUL
-                                                  : TONE_GOOD,
-                 headline, detail);
+    document_verdict(out,
+                     counts->deviated || counts->lost ? TONE_BAD
+                     : counts->other                  ? TONE_DOUBTFUL
+                                                      : TONE_GOOD,
+                     headline, detail);
 }
 
 static void again(FILE *out, const json_t *reports)
@@ -123,7 +123,7 @@ static void again(FILE *out, const json_t *reports)
     const json_t *last =
         json_object_get(json_array_get(reports, json_array_size(reports) - 1), "report");
     const json_t *how = json_object_get(last, "how");
-    page_section(out, "How they were run", NULL);
+    document_section(out, "How they were run", NULL);
     fputs("<pre>", out);
     html_text(out, drill_text(how, "all"));
     fputs("</pre>\n<p class=\"note\">", out);
@@ -139,15 +139,16 @@ static void again(FILE *out, const json_t *reports)
 void drill_index(FILE *out, const json_t *reports)
 {
     struct counts counts = count(reports);
-    page_begin(out, "Drills",
-               "Each breaks a server on purpose while a load runs, and says whether the server "
-               "behaved as claimed.");
+    document_begin(out, "Drills",
+                   "Each breaks a server on purpose while a load runs, and says whether the server "
+                   "behaved as claimed.");
     summary(out, &counts);
     drill_table_begin(out, columns);
     for (size_t i = 0; i < json_array_size(reports); i++)
         row(out, json_array_get(reports, i));
     drill_table_end(out);
     again(out, reports);
-    page_end(out, "Made by drill. Blast radius: the share of data requests that failed while the "
-                  "fault lasted. A dash: not measured.");
+    document_end(out,
+                 "Made by drill. Blast radius: the share of data requests that failed while the "
+                 "fault lasted. A dash: not measured.");
 }

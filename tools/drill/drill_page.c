@@ -37,9 +37,9 @@ static void verdict(FILE *out, const json_t *report)
     const char *result = drill_text(verdict, "result");
     char headline[LINE];
     snprintf(headline, sizeof headline, "%s: %s", result, meaning_of(result));
-    page_verdict(out, drill_tone(result), headline, drill_text(verdict, "why"));
+    document_verdict(out, drill_tone(result), headline, drill_text(verdict, "why"));
     if (strcmp(result, "INVALID") == 0)
-        page_paragraph(
+        document_paragraph(
             out, TONE_DOUBTFUL,
             "A drill that cannot prove that its fault struck, or whose load was not what "
             "it should be, is no success: mend that first. The numbers below are what "
@@ -62,18 +62,19 @@ static void labelled(FILE *out, const char *label, const char *text)
 static void lesson(FILE *out, const json_t *report)
 {
     const char *arm = drill_text(json_object_get(report, "how"), "arm");
-    page_section(out, "What it teaches", NULL);
-    page_paragraph(out, TONE_PLAIN, drill_text(report, "teaches"));
+    document_section(out, "What it teaches", NULL);
+    document_paragraph(out, TONE_PLAIN, drill_text(report, "teaches"));
     labelled(out, "The loop:", drill_text(report, "loop"));
     labelled(out, "What breaks it:", drill_text(report, "mitigation"));
     if (strcmp(arm, "control") == 0)
-        page_paragraph(out, TONE_DOUBTFUL,
-                       "This is the control arm: the protection was switched off, so it should "
-                       "deviate. If it passes, the drill shows nothing.");
+        document_paragraph(out, TONE_DOUBTFUL,
+                           "This is the control arm: the protection was switched off, so it should "
+                           "deviate. If it passes, the drill shows nothing.");
     if (strcmp(arm, "no fault") == 0)
-        page_paragraph(out, TONE_DOUBTFUL,
-                       "This arm ran without its fault, so it should be invalid or deviate. If it "
-                       "passes, the drill shows nothing.");
+        document_paragraph(
+            out, TONE_DOUBTFUL,
+            "This arm ran without its fault, so it should be invalid or deviate. If it "
+            "passes, the drill shows nothing.");
 }
 
 /* ---- the numbers --------------------------------------------------------------------------- */
@@ -102,22 +103,22 @@ static void writes(FILE *out, const json_t *report)
     static const char *const names[] = {"lost", "duplicate", "corrupt"};
     char text[DRILL_CELL];
     drill_plain(text, drill_number(detail, "acked"));
-    page_fact(out, TONE_PLAIN, "writes acknowledged", "%s", text);
+    document_fact(out, TONE_PLAIN, "writes acknowledged", "%s", text);
     for (size_t i = 0; i < 3; i++) {
         double count = drill_number(audit, names[i]);
         drill_plain(text, count);
-        page_fact(out,
-                  isnan(count) ? TONE_PLAIN
-                  : count > 0  ? TONE_BAD
-                               : TONE_GOOD,
-                  names[i], "%s", isnan(count) ? "not audited" : text);
+        document_fact(out,
+                      isnan(count) ? TONE_PLAIN
+                      : count > 0  ? TONE_BAD
+                                   : TONE_GOOD,
+                      names[i], "%s", isnan(count) ? "not audited" : text);
     }
     drill_plain(text, drill_number(detail, "indeterminate"));
-    page_fact(out, TONE_PLAIN, "indeterminate", "%s", text);
+    document_fact(out, TONE_PLAIN, "indeterminate", "%s", text);
     const json_t *whole = json_object_get(audit, "integrity_ok");
     if (json_is_boolean(whole))
-        page_fact(out, json_is_true(whole) ? TONE_GOOD : TONE_BAD, "the database file", "%s",
-                  json_is_true(whole) ? "read through, whole" : "NOT whole");
+        document_fact(out, json_is_true(whole) ? TONE_GOOD : TONE_BAD, "the database file", "%s",
+                      json_is_true(whole) ? "read through, whole" : "NOT whole");
 }
 
 static void numbers(FILE *out, const json_t *report)
@@ -128,24 +129,24 @@ static void numbers(FILE *out, const json_t *report)
     char text[DRILL_CELL], more[DRILL_CELL];
     double at_s;
     const char *by = first_detector(json_object_get(report, "detect"), &at_s);
-    page_section(out, "In numbers", NULL);
-    page_facts_begin(out);
+    document_section(out, "In numbers", NULL);
+    document_facts_begin(out);
     drill_seconds(text, at_s);
-    page_fact(out, TONE_PLAIN, "time to detect", "%s%s%s%s", by ? text : "nothing spoke",
-              by ? " (" : "", by ? by : "", by ? ")" : "");
+    document_fact(out, TONE_PLAIN, "time to detect", "%s%s%s%s", by ? text : "nothing spoke",
+                  by ? " (" : "", by ? by : "", by ? ")" : "");
     drill_seconds(text, drill_number(report, "recover_s"));
-    page_fact(out, TONE_PLAIN, "time to recover", "%s", text);
+    document_fact(out, TONE_PLAIN, "time to recover", "%s", text);
     drill_percent(text, drill_number(report, "blast_share"));
-    page_fact(out, TONE_PLAIN, "blast radius", "%s of data requests", text);
+    document_fact(out, TONE_PLAIN, "blast radius", "%s of data requests", text);
     drill_plain(text, drill_number(leakage, "points"));
-    page_fact(out, TONE_PLAIN, "leakage to others", "%s points", text);
+    document_fact(out, TONE_PLAIN, "leakage to others", "%s points", text);
     drill_plain(text, drill_number(requests, "sent"));
     drill_plain(more, drill_number(requests, "failed"));
-    page_fact(out, TONE_PLAIN, "requests", "%s, %s failed", text, more);
+    document_fact(out, TONE_PLAIN, "requests", "%s, %s failed", text, more);
     drill_plain(text, drill_number(json_object_get(load, "attempts"), "amplification"));
-    page_fact(out, TONE_PLAIN, "attempts a request", "%s", text);
+    document_fact(out, TONE_PLAIN, "attempts a request", "%s", text);
     writes(out, report);
-    page_facts_end(out);
+    document_facts_end(out);
     fputs(
         "<p class=\"note\">Recovered is the end of the first second with less than 1 % errors and "
         "half the usual rate. Lost: acknowledged, and cannot be read. Indeterminate: got no "
@@ -163,9 +164,10 @@ static void method(FILE *out, const json_t *report)
     const json_t *phases = json_object_get(report, "phases");
     const json_t *load = json_object_get(report, "load");
     char words[LINE], at[DRILL_CELL];
-    page_section(out, drill_is_over(report) ? "What was done" : "What was to be done",
-                 "A load ran all the time; what it saw first is what normal is. Seconds count from "
-                 "the beginning of the fault.");
+    document_section(
+        out, drill_is_over(report) ? "What was done" : "What was to be done",
+        "A load ran all the time; what it saw first is what normal is. Seconds count from "
+        "the beginning of the fault.");
     drill_table_begin(out, columns);
     if (json_is_object(load)) {
         drill_seconds(at, drill_number(phases, "warm_up_s"));
@@ -187,7 +189,8 @@ static void method(FILE *out, const json_t *report)
     }
     drill_table_end(out);
     if (json_array_size(steps) == 0)
-        page_paragraph(out, TONE_PLAIN, "Nothing was broken: this is the measure for the others.");
+        document_paragraph(out, TONE_PLAIN,
+                           "Nothing was broken: this is the measure for the others.");
 }
 
 /* ---- detection and containment -------------------------------------------------------------- */
@@ -210,7 +213,7 @@ static void detectors(FILE *out, const json_t *report)
         {is_event ? event : NULL, "event_s"},
         {"an alert of the service level fires", "alert_s"},
     };
-    page_section(out, "Who noticed, and when", "Seconds since the fault began.");
+    document_section(out, "Who noticed, and when", "Seconds since the fault began.");
     drill_table_begin(out, columns);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         double seconds = drill_number(detect, rows[i].key);
@@ -234,9 +237,10 @@ static void compartments(FILE *out, const json_t *report)
     char before[DRILL_CELL], during[DRILL_CELL];
     if (json_array_size(all) == 0)
         return;
-    page_section(out, "Who suffered",
-                 "Share of requests that failed, before the fault and while it lasted. Where none "
-                 "was meant to suffer, the rise is leakage.");
+    document_section(
+        out, "Who suffered",
+        "Share of requests that failed, before the fault and while it lasted. Where none "
+        "was meant to suffer, the rise is leakage.");
     drill_table_begin(out, columns);
     for (size_t i = 0; i < json_array_size(all); i++) {
         const json_t *one = json_array_get(all, i);
@@ -277,7 +281,7 @@ static void again(FILE *out, const json_t *report)
 {
     const json_t *how = json_object_get(report, "how");
     char data[DRILL_CELL * 4];
-    page_section(out, "Again, and further", NULL);
+    document_section(out, "Again, and further", NULL);
     fputs("<pre>", out);
     html_text(out, drill_text(how, "command"));
     fputs("</pre>\n<ul>\n", out);
@@ -301,7 +305,7 @@ void drill_page(FILE *out, const json_t *report)
     snprintf(subtitle, sizeof subtitle, "%s%s%s form, bulkhead %s", started,
              started[0] ? " UTC, " : "it did not begin, ", drill_text(how, "arm"),
              drill_text(how, "version"));
-    page_begin(out, title, subtitle);
+    document_begin(out, title, subtitle);
     verdict(out, report);
     lesson(out, report);
     if (drill_is_over(report))
@@ -315,5 +319,5 @@ void drill_page(FILE *out, const json_t *report)
         compartments(out, report);
     }
     again(out, report);
-    page_end(out, "Made by drill. docs/drills.md explains how to read this.");
+    document_end(out, "Made by drill. docs/drills.md explains how to read this.");
 }

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "tools/report/page.h"
+#include "tools/report/document.h"
 
 void drill_page(FILE *out, const json_t *report);
 

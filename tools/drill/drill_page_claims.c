@@ -97,13 +97,13 @@ void drill_page_claims(FILE *out, const json_t *report)
     const json_t *lines = json_object_get(report, "hypothesis");
     const json_t *proof = json_object_get(report, "proof");
     char words[LINE];
-    page_section(
+    document_section(
         out, "What was claimed, and what was measured",
         "Margin: how far the measured value is from the limit, as a share of it; below 0 it "
         "is beyond. A bound of behaviour has room for a busy machine, and both numbers are "
         "shown.");
     if (!drill_is_over(report))
-        page_paragraph(out, TONE_DOUBTFUL, "It did not come to a measurement.");
+        document_paragraph(out, TONE_DOUBTFUL, "It did not come to a measurement.");
     if (json_array_size(lines) > 0)
         drill_table_begin(out, columns);
     for (size_t i = 0; i < json_array_size(lines); i++)

@@ -195,7 +195,7 @@ static void draw_errors(const struct course *course)
         draw(course, "Attempts that did not succeed, by cause", "per second",
              (struct chart){.series = series, .series_count = count, .stacked = true});
     else
-        page_paragraph(course->out, TONE_GOOD, "No attempt of the load failed.");
+        document_paragraph(course->out, TONE_GOOD, "No attempt of the load failed.");
     while (count > 0)
         free(all[--count]);
 }
@@ -332,9 +332,10 @@ void drill_page_course(FILE *out, const json_t *report)
         drill_number(json_array_get(json_array_size(rows) > 0 ? rows : looks, 0), "t_s");
     course->plot.to_s = course->plot.from_s + (double)columns;
     gather_bands(course);
-    page_section(out, "The course of it",
-                 "Every column is a second; 0 s is the beginning of the fault. Shaded: what was "
-                 "broken. Point at a column to read its values.");
+    document_section(
+        out, "The course of it",
+        "Every column is a second; 0 s is the beginning of the fault. Shaded: what was "
+        "broken. Point at a column to read its values.");
     if (json_array_size(rows) > 0) {
         draw_rate(course);
         draw_errors(course);

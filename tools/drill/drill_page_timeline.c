@@ -138,7 +138,7 @@ static size_t put_span(const struct tree *tree, double from_s, double to_s, size
     if (shown > 0)
         fputs("</ul>\n", tree->out);
     if (shown > most)
-        page_details_end(tree->out);
+        document_details_end(tree->out);
     return shown;
 }
 
@@ -150,17 +150,17 @@ static void put_all(const struct tree *tree, const json_t *report)
     if (isnan(end_s))
         end_s = (double)INFINITY;
     if (begun) {
-        page_details_begin(tree->out, "Before the fault: how the server started");
+        document_details_begin(tree->out, "Before the fault: how the server started");
         put_span(tree, -(double)INFINITY, 0, MOST_SHOWN);
-        page_details_end(tree->out);
+        document_details_end(tree->out);
     }
     size_t shown = put_span(tree, begun ? 0 : -(double)INFINITY, end_s, MOST_SHOWN);
     if (shown == 0)
-        page_paragraph(tree->out, TONE_PLAIN, "Nothing happened while it was measured.");
+        document_paragraph(tree->out, TONE_PLAIN, "Nothing happened while it was measured.");
     if (isfinite(end_s)) {
-        page_details_begin(tree->out, "After the measurement: audit and end");
+        document_details_begin(tree->out, "After the measurement: audit and end");
         put_span(tree, end_s, (double)INFINITY, MOST_SHOWN);
-        page_details_end(tree->out);
+        document_details_end(tree->out);
     }
 }
 
@@ -172,9 +172,10 @@ void drill_page_timeline(FILE *out, const json_t *report)
         return;
     size_t *links = calloc(3 * count, sizeof *links);
     bool *root = calloc(count, sizeof *root);
-    page_section(out, "What happened, and why",
-                 "Seconds count from the beginning of the fault. What stands below an event, moved "
-                 "in, was caused by it: the server itself writes down the cause of each event.");
+    document_section(
+        out, "What happened, and why",
+        "Seconds count from the beginning of the fault. What stands below an event, moved "
+        "in, was caused by it: the server itself writes down the cause of each event.");
     if (links && root) {
         struct tree tree = {.out = out,
                             .list = list,

@@ -77,6 +77,7 @@ void evidence_free(struct evidence *evidence)
         free(evidence->load_page[i]);
     }
     json_decref(evidence->rows);
+    free(evidence->history);
     memset(evidence, 0, sizeof *evidence);
 }
 

@@ -18,6 +18,7 @@
 #include "tools/drill/process.h"
 #include "tools/drill/report.h"
 #include "tools/drill/runner.h"
+#include "tools/drill/tally.h"
 #include "tools/drill/walk.h"
 
 #ifndef VERSION
@@ -30,6 +31,7 @@
 
 static const char help[] =
     "usage: drill run FILE...|all [--attach SOCKET] [--out DIR] [--short] [--json]\n"
+    "                 [--calm S [--rps R]]\n"
     "       drill list | check [FILE...] | prove [FILE...]\n"
     "       drill walk [--fast]\n"
     "\n"
@@ -49,10 +51,16 @@ static const char help[] =
     "                    faults.enabled=yes and ratelimit.* of 0)\n"
     "  --out DIR         index.html, and for each drill NN-name.html and NN-name.json\n"
     "  --short           the shortened form of those drills that have one\n"
+    "  --calm S          so long is it steady before the fault (120 s and more); then the history\n"
+    "                    of the console is held against the file's `anomaly`: recall, precision,\n"
+    "                    delay. Needs --out: NN-name.history.csv, NN-name.truth.json go there\n"
+    "  --rps R           with --calm: at most so many requests a second from the file's first "
+    "load\n"
     "  --json            the reports on stdout, one JSON document a line\n"
     "\n"
     "  $ build/drill run 03\n"
     "  $ build/drill run all --out build/drills\n"
+    "  $ build/drill run 08 --calm 125 --rps 100 --out build/truth\n"
     "  $ build/drill run 08 --attach var/run/control.sock\n"
     "\n"
     "Ctrl-C ends a drill at any moment; everything is rolled back first.\n"
@@ -63,6 +71,7 @@ struct options {
     const char *attach, *out;
     char command[PATH_ROOM]; /* as it was given */
     bool json, is_short, all, fast;
+    double calm_s, rps; /* 0: not asked */
     unsigned count;
     char file[FILES_MAX][PATH_ROOM];
 };
@@ -150,24 +159,26 @@ static int check_files(const struct options *options, struct spec *spec)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-struct tally {
-    char name[64], why[200];
-    enum drill_result result;
-};
-
-static int worst_code(const struct tally *tally, unsigned count, bool all)
-{
-    int code = 0;
-    for (unsigned i = 0; i < count; i++) {
-        int own = all && tally[i].result == DRILL_SKIPPED ? 0 : drill_exit_code(tally[i].result);
-        code = own > code ? own : code;
-    }
-    return code;
-}
-
 static bool colours(void)
 {
     return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+}
+
+/* Where the proof does not hold, or the load was late, what was to be seen is not known. */
+static void judge_truth(const struct options *options, const struct evidence *evidence,
+                        const struct drill_verdict *verdict, json_t *report, struct tally *tally)
+{
+    char error[600];
+    tally->judged = false;
+    if (!evidence->history || verdict->result > DRILL_DEVIATED)
+        return;
+    if (truth_judge(evidence, options->out, &tally->truth, error, sizeof error) == 0) {
+        tally->judged = true;
+        json_object_set_new(report, "detection", truth_json(&tally->truth));
+    } else {
+        warnx("%s: %s", evidence->spec->name, error);
+    }
+    truth_free(&tally->truth);
 }
 
 static void run_one(const struct options *options, const struct runner_options *how,
@@ -178,11 +189,14 @@ static void run_one(const struct options *options, const struct runner_options *
     runner_run(how, spec, &evidence);
     drill_judge(&evidence, &verdict);
     json_t *report = drill_report_json(&evidence, &verdict);
+    judge_truth(options, &evidence, &verdict, report, tally);
     if (options->json) {
         json_dumpf(report, stdout, JSON_COMPACT);
         putchar('\n');
     } else {
         drill_report_print(&evidence, &verdict, colours(), stdout);
+        if (tally->judged)
+            truth_print(&tally->truth, stdout);
     }
     fflush(stdout);
     output_write(&(struct output){options->out, options->command, options->attach}, &evidence, arm,
@@ -192,14 +206,6 @@ static void run_one(const struct options *options, const struct runner_options *
     snprintf(tally->why, sizeof tally->why, "%.190s", verdict.why);
     tally->result = verdict.result;
     evidence_free(&evidence);
-}
-
-static void print_tally(const struct tally *tally, unsigned count)
-{
-    puts("");
-    for (unsigned i = 0; i < count; i++)
-        printf("%-24s  %-11s  %s\n", tally[i].name, drill_result_name(tally[i].result),
-               tally[i].why);
 }
 
 static int open_signals(void)
@@ -218,11 +224,23 @@ static int open_signals(void)
     return fd;
 }
 
+/* A calm long enough to know what is usual, under a load that leaves the machine alone. A drill
+ * without a fault is about its load, and keeps it. */
+static void make_calm(const struct options *options, struct spec *spec)
+{
+    if (options->calm_s > spec->before_s)
+        spec->before_s = options->calm_s;
+    if (options->rps > 0 && options->rps < spec->load.rps && spec->step_count > 0)
+        spec->load.rps = options->rps;
+}
+
 static int command_run(const struct options *options, struct spec *spec)
 {
     static struct tally tally[FILES_MAX];
-    struct runner_options how = {
-        .attach = options->attach, .signal_fd = open_signals(), .progress = isatty(STDERR_FILENO)};
+    struct runner_options how = {.attach = options->attach,
+                                 .signal_fd = open_signals(),
+                                 .progress = isatty(STDERR_FILENO),
+                                 .keep_history = options->calm_s > 0};
     char error[600];
     unsigned count = 0;
     for (unsigned i = 0; i < options->count; i++) {
@@ -230,6 +248,7 @@ static int command_run(const struct options *options, struct spec *spec)
             errx(EXIT_BAD_FILE, "%s", error); /* changed since it was checked */
         if (options->is_short && options->all && !spec->has_short)
             continue;
+        make_calm(options, spec);
         run_one(options, &how, spec, arm_of(options), &tally[count]);
         /* A late load tester speaks of the machine: one more look. */
         if (tally[count].result == DRILL_INVALID &&
@@ -240,8 +259,8 @@ static int command_run(const struct options *options, struct spec *spec)
             break;
     }
     if (count > 1 && !options->json)
-        print_tally(tally, count);
-    return worst_code(tally, count, options->all);
+        tally_print(tally, count, stdout);
+    return tally_exit_code(tally, count, options->all);
 }
 
 /* ---- proving ------------------------------------------------------------------------------- */
@@ -318,11 +337,21 @@ static void keep_command(struct options *options, int argc, char **argv)
                                    i ? " " : "", argv[i]);
 }
 
+static double parse_number(const char *flag, const char *text, double least, double most)
+{
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end != '\0' || !(number >= least && number <= most))
+        errx(EXIT_CONFIGURATION, "--%s: %s is not a number from %g to %g", flag, text, least, most);
+    return number;
+}
+
 static void parse_options(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {
         {"attach", required_argument, NULL, 'a'}, {"out", required_argument, NULL, 'o'},
         {"short", no_argument, NULL, 's'},        {"json", no_argument, NULL, 'j'},
+        {"calm", required_argument, NULL, 'c'},   {"rps", required_argument, NULL, 'r'},
         {"fast", no_argument, NULL, 'f'},         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
     };
@@ -343,6 +372,12 @@ static void parse_options(struct options *options, int argc, char **argv)
             break;
         case 'f':
             options->fast = true;
+            break;
+        case 'c':
+            options->calm_s = parse_number("calm", optarg, 31, 3000);
+            break;
+        case 'r':
+            options->rps = parse_number("rps", optarg, 1, 100000);
             break;
         case 'h':
             fputs(help, stdout);
@@ -385,6 +420,12 @@ int main(int argc, char **argv)
             errx(EXIT_CONFIGURATION, "walk: takes no FILE, and --fast alone");
         return command_walk(&options, &spec);
     }
+    if (options.calm_s > 0 && (!options.out || options.attach || index != 0))
+        errx(EXIT_CONFIGURATION,
+             "--calm: for run alone, with --out DIR and a server of the drill's "
+             "own (no --attach)");
+    if (options.rps > 0 && options.calm_s <= 0)
+        errx(EXIT_CONFIGURATION, "--rps: only with --calm");
     options.all = optind < argc && strcmp(argv[optind], "all") == 0;
     if (index == 0 && optind == argc)
         errx(EXIT_CONFIGURATION, "run: say which drill, or all; see drill list");

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "tools/drill/process.h"
+#include "tools/drill/truth.h"
 #include "tools/drill/turn.h"
 #include "tools/drill/verdict.h"
 
@@ -236,7 +237,8 @@ static bool carry_out(struct runner *runner)
     return turn_until(runner, "fault", evidence->clear_ns) &&
            turn_until(runner, "recovery", evidence->after_ns) &&
            turn_until(runner, "steady after", evidence->end_ns) && wait_for_loads(runner) &&
-           check_integrity(runner);
+           check_integrity(runner) &&
+           (!runner->options->keep_history || truth_keep_history(evidence, runner->house.console));
 }
 
 /* ---- the way back -------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ struct runner_options {
     const char *attach; /* control socket of a running server; NULL: start one */
     int signal_fd;      /* signalfd of INT, TERM, HUP, CHLD, which are blocked */
     bool progress;      /* a terminal is on stderr */
+    bool keep_history;  /* of the console, into the evidence */
     /* Instead of the file's steps, for as long as it likes: the load ends with it. It turns the
      * loop (turn.h); false ends the drill. NULL: the file's. */
     bool (*method)(struct runner *runner, void *argument);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/labels.h"
+#include "common/series.h"
 #include "tools/drill/spec_parts.h"
 
 #define FILE_LIMIT (64 * 1024)
@@ -228,11 +229,34 @@ static void take_proof(struct reader *reader, const json_t *value, void *object)
 static const struct field anomaly_fields[] = {
     TEXT("metric", spec_anomaly, metric),
     FLAG("expected", spec_anomaly, expected),
+    NUMBER("from_s", spec_anomaly, from_s, 0, 3600),
+    TEXT("after", spec_anomaly, after),
 };
+
+static void check_event(struct reader *reader, const char *name)
+{
+    bool known = *name == '\0';
+    for (unsigned i = 0; i < EVENT_COUNT && !known; i++)
+        known = strcmp(name, event_name(i)) == 0;
+    size_t length = fields_enter(reader, "after");
+    if (!known)
+        fields_fail(reader, "\"%s\" is no event", name);
+    fields_leave(reader, length);
+}
 
 static void take_anomaly(struct reader *reader, const json_t *value, void *object)
 {
+    const struct spec_anomaly *anomaly = object;
     fields_take(reader, value, anomaly_fields, COUNT_OF(anomaly_fields), object);
+    bool known = reader->failed;
+    for (unsigned i = 0; i < SERIES_NUMBER && !known; i++)
+        known = strcmp(anomaly->metric, series[i].name) == 0;
+    size_t length = fields_enter(reader, "metric");
+    if (!known)
+        fields_fail(reader, "\"%s\" is no series of the history; see docs/metrics.md",
+                    anomaly->metric);
+    fields_leave(reader, length);
+    check_event(reader, anomaly->after);
 }
 
 static void take_anomalies(struct reader *reader, const json_t *value, void *object)

@@ -15,7 +15,7 @@
 #define SPEC_PROBES    16
 #define SPEC_STEPS     24
 #define SPEC_OVERRIDES 16
-#define SPEC_ANOMALIES 8
+#define SPEC_ANOMALIES 12
 #define SPEC_TEXT      400
 #define SPEC_SCOPE     8
 #define SPEC_LOADS     2
@@ -93,8 +93,10 @@ struct spec_step {
 };
 
 struct spec_anomaly {
-    char metric[64];
+    char metric[64]; /* a series of the history */
     bool expected;
+    double from_s;  /* since the method began: when it is first to be seen */
+    char after[32]; /* or from the first event of this name then, if there is one; "" none */
 };
 
 struct spec {

@@ -56,8 +56,8 @@ static void check_form(const char *html)
 
 static json_t *event(double t_s, const char *name, int id, json_t *cause)
 {
-    return json_pack("{s:f, s:s, s:s, s:s, s:i, s:o, s:i}", "t_s", t_s, "from", "server", "event",
-                     name, "text", HOSTILE, "id", id, "cause_id", cause, "slot", 1);
+    return json_pack("{s:f, s:s, s:s, s:s, s:i, s:o, s:s}", "t_s", t_s, "from", "server", "event",
+                     name, "text", HOSTILE, "id", id, "cause_id", cause, "who", "sentinel");
 }
 
 static json_t *line(const char *probe, json_t *holds, json_t *measured)
@@ -175,6 +175,7 @@ static void an_event_stands_below_its_cause(void **unused)
     assert_non_null(strstr(between, "<ul><li>"));
     assert_null(strstr(between, "</li>"));
     assert_non_null(strstr(ready, "100 ms later"));
+    assert_non_null(strstr(died, "sentinel: "));
     free(html);
 }
 

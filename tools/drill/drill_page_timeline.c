@@ -77,7 +77,6 @@ static const char *tone_of(const json_t *entry)
 static void put_entry(const struct tree *tree, size_t index, size_t cause)
 {
     const json_t *entry = json_array_get(tree->list, index);
-    const json_t *slot = json_object_get(entry, "slot");
     char at[DRILL_CELL];
     double t_s = drill_number(entry, "t_s");
     snprintf(at, sizeof at, "%.3f s", t_s);
@@ -93,8 +92,10 @@ static void put_entry(const struct tree *tree, size_t index, size_t cause)
     fprintf(tree->out, "<b class=\"%s\">", tone_of(entry));
     html_text(tree->out, drill_text(entry, "event"));
     fputs("</b> ", tree->out);
-    if (json_is_integer(slot) && json_integer_value(slot) < 64)
-        fprintf(tree->out, "worker %lld: ", (long long)json_integer_value(slot));
+    if (*drill_text(entry, "who")) {
+        html_text(tree->out, drill_text(entry, "who"));
+        fputs(": ", tree->out);
+    }
     html_text(tree->out, drill_text(entry, "text"));
     if (cause < tree->count) {
         drill_seconds(at, t_s - drill_number(json_array_get(tree->list, cause), "t_s"));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/slot_view.h"
 #include "tools/drill/measure.h"
 #include "tools/drill/words.h"
 
@@ -175,6 +176,18 @@ static json_t *compartments(const struct drill_verdict *verdict)
 
 /* ---- timeline ------------------------------------------------------------------------------ */
 
+/* "worker 2", "sentinel"; null: about nobody. */
+static json_t *who(const struct event *event)
+{
+    char label[SLOT_LABEL_SIZE], words[SLOT_LABEL_SIZE + 8];
+    if (event->slot < 0 || event->slot >= SLOTS_MAX)
+        return json_null();
+    slot_view_label((unsigned)event->slot, label);
+    bool worker = (unsigned)event->slot < WORKER_SLOTS_MAX;
+    snprintf(words, sizeof words, "%s%s", worker ? "worker " : "", label);
+    return text(words);
+}
+
 static json_t *of_event(const struct evidence *evidence, const struct event *event)
 {
     json_t *one = json_object();
@@ -184,6 +197,7 @@ static json_t *of_event(const struct evidence *evidence, const struct event *eve
     set(one, "text", text(event->text));
     set(one, "id", json_integer((json_int_t)event->id));
     set(one, "cause_id", event->cause_id ? json_integer((json_int_t)event->cause_id) : json_null());
+    set(one, "who", who(event));
     set(one, "slot", event->slot >= 0 ? json_integer(event->slot) : json_null());
     return one;
 }

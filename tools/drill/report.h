@@ -12,7 +12,7 @@
  *    "recover_s","blast_share","compartments":[{name,targeted,before,during}],
  *    "leakage":{points,where}, "audit":{lost,duplicate,corrupt,integrity_ok},
  * "anomaly":[{metric,expected}],
- *    "timeline":[{t_s,from:"drill"|"server",event,text,id,cause_id,slot}],
+ *    "timeline":[{t_s,from:"drill"|"server",event,text,id,cause_id,who,slot}],
  *    "series":{"load":[{t_s,sent,ok,failed,attempts,in_flight,p50_ms,p95_ms,p99_ms,errors{}}],
  *              "health":[{t_s,sent,failed,not_healthy,p50_ms,p99_ms}],
  *              "server":[{t_s,db_state,status,ready,breakers,answers_per_s,failures_per_s,

@@ -183,7 +183,10 @@ int house_start(struct house *house, const struct spec *spec, char *error, size_
     }
     supervisor_words(&words, house, spec, path);
     pid_t pid = process_start(&(struct process_setup){
-        .words = words.word, .output = house->log, .death_signal = SIGTERM});
+        .words = words.word,
+        .output = house->log,
+        .death_signal = SIGTERM,
+        .descriptors = spec->server.descriptors});
     if (pid < 0) {
         snprintf(error, size, "%s: %s", path, strerror(-pid));
         return -1;

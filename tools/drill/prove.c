@@ -14,9 +14,7 @@ static int row_code(const struct proof_row *row, bool all)
 {
     if (proof_row_is_good(row) || (all && row->result == DRILL_SKIPPED))
         return 0;
-    return row->result == DRILL_PASS          ? 1
-           : row->result == DRILL_INTERRUPTED ? 3
-                                              : 2;
+    return row->result == DRILL_PASS ? 1 : row->result == DRILL_INTERRUPTED ? 3 : 2;
 }
 
 int prove_exit_code(const struct proof_row *rows, unsigned count, bool all)

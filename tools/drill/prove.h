@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `drill prove` makes of its arms: a drill is worth something when it does not pass without its
- * fault, and when its control, with the protection off, deviates. Pure but for the printing.
+ * What `drill prove` makes of its arms: a drill is worth something when it does not pass without
+ * its fault, and when its control, with the protection off, deviates. Pure but for the printing.
  */
 #ifndef BULKHEAD_DRILL_PROVE_H
 #define BULKHEAD_DRILL_PROVE_H

@@ -249,9 +249,9 @@ static bool carry_out(struct runner *runner)
     evidence->clear_ns = after(evidence->fault_ns, spec->method_s);
     evidence->after_ns = after(evidence->clear_ns, spec->watch_s);
     evidence->end_ns = after(evidence->after_ns, spec->after_s);
-    return turn_until(runner, "fault", evidence->clear_ns) &&
-           watch_recovery(runner) && turn_until(runner, "steady after", evidence->end_ns) &&
-           wait_for_loads(runner) && check_integrity(runner);
+    return turn_until(runner, "fault", evidence->clear_ns) && watch_recovery(runner) &&
+           turn_until(runner, "steady after", evidence->end_ns) && wait_for_loads(runner) &&
+           check_integrity(runner);
 }
 
 /* ---- the way back -------------------------------------------------------------------------- */

@@ -124,8 +124,8 @@ static bool worse(enum comparison op, double a, double b)
                                                 : fabs(a) > fabs(b);
 }
 
-/* From the first look a little after the first event, when what was under way has ended, to the last
- * look before the second one. False when there is nothing in between. */
+/* From the first look a little after the first event, when what was under way has ended, to the
+ * last look before the second one. False when there is nothing in between. */
 static bool between_events(const struct evidence *evidence, const struct spec_probe *probe,
                            uint64_t *from_ns, uint64_t *to_ns)
 {
@@ -167,7 +167,8 @@ static void add_probe(struct drill_verdict *verdict, const struct evidence *evid
     measure.to_ns = to_ns;
     if (!probe->continuous && there)
         line.measured = expression_value(&probe->value, measure_term, &measure);
-    for (uint64_t at = from_ns; probe->continuous && there && at + WINDOW_NS <= to_ns; at += WINDOW_NS / 2) {
+    for (uint64_t at = from_ns; probe->continuous && there && at + WINDOW_NS <= to_ns;
+         at += WINDOW_NS / 2) {
         measure.from_ns = at;
         measure.to_ns = at + WINDOW_NS;
         double value = expression_value(&probe->value, measure_term, &measure);

@@ -155,7 +155,6 @@ static json_t *detectors(const struct evidence *evidence, const struct drill_ver
     set(one, "event", *evidence->spec->detect_by ? text(evidence->spec->detect_by) : json_null());
     set(one, "event_s", real(verdict->detect_event_s));
     set(one, "first_failure_s", real(verdict->first_failure_s));
-    set(one, "alert_s", json_null());
     return one;
 }
 

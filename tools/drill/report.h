@@ -8,7 +8,7 @@
  *    "phases":{warm_up_s,before_s,fault_s,clear_s,after_s,end_s}   seconds; the fault begins at 0
  *    "method":[{at_s,text}],
  *    "bands":[{from_s,to_s,text}]   what was broken when, of the method
- *    "detect":{degraded_s,verdict_s,breaker_s,event,event_s,first_failure_s,alert_s},
+ *    "detect":{degraded_s,verdict_s,breaker_s,event,event_s,first_failure_s},
  *    "recover_s","blast_share","compartments":[{name,targeted,before,during}],
  *    "leakage":{points,where}, "audit":{lost,duplicate,corrupt,integrity_ok},
  * "anomaly":[{metric,expected}],

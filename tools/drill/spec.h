@@ -35,6 +35,7 @@ struct spec_probe {
     bool should;         /* is reported, does not decide */
     unsigned during;     /* enum spec_window */
     double from_s, to_s; /* to_s > 0: this window instead, seconds since the fault began */
+    char from_event[32], to_event[32]; /* or this: between the first two of these events */
 };
 
 /* One loadtest. "" and 0: what loadtest presets. */
@@ -53,7 +54,8 @@ struct spec_override {
 struct spec_server {
     unsigned workers;
     bool faults;
-    unsigned tmpfs_mib; /* the data directory on a tmpfs of this size; 0: not */
+    unsigned tmpfs_mib;   /* the data directory on a tmpfs of this size; 0: not */
+    unsigned descriptors; /* RLIMIT_NOFILE of its processes; 0: as it is here */
     unsigned override_count;
     struct spec_override override[SPEC_OVERRIDES];
 };

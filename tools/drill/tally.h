@@ -10,6 +10,7 @@
 struct tally {
     char name[64], why[200];
     enum drill_result result;
+    bool proven; /* the proof held */
     bool judged; /* truth holds something */
     struct truth_result truth;
 };

@@ -70,7 +70,8 @@ void child_enter(struct child *child, const char *process, int argc, char **argv
              &child->slot->metrics.log_dropped[0][0]);
     child->slot->last_words[0] = '\0';
     atomic_store(&child->slot->crashed_cell, 0);
-    /* What the threads of the process before were at is none of ours. */
+    /* What the process before had in hand is none of ours: it was counted when it was buried. */
+    atomic_store(&child->slot->open_requests, 0);
     for (unsigned i = 0; i < CELLS_MAX; i++) {
         atomic_store(&child->slot->cell[i].in_request, 0);
         atomic_store(&child->slot->cell[i].deadline_ns, 0);

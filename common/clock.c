@@ -69,3 +69,11 @@ void clock_rfc3339(char out[CLOCK_RFC3339_SIZE], uint64_t wall_us)
     out = put_digits(out, wall_us % US_PER_S, 6, 'Z');
     *out = '\0';
 }
+
+void clock_http_date(char out[CLOCK_HTTP_DATE_SIZE], uint64_t wall_us)
+{
+    time_t seconds = (time_t)(wall_us / US_PER_S);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    strftime(out, CLOCK_HTTP_DATE_SIZE, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+}

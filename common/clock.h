@@ -33,4 +33,8 @@ int clock_ms_until(uint64_t deadline_ns, uint64_t now_ns, int limit_ms);
 #define CLOCK_RFC3339_SIZE 28
 void clock_rfc3339(char out[CLOCK_RFC3339_SIZE], uint64_t wall_us);
 
+/* The Date of an HTTP answer (RFC 9110, section 5.6.7). Slow: once a second is enough. */
+#define CLOCK_HTTP_DATE_SIZE 30
+void clock_http_date(char out[CLOCK_HTTP_DATE_SIZE], uint64_t wall_us);
+
 #endif

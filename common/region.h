@@ -273,7 +273,7 @@ struct slot {
     _Atomic int32_t pid;
     _Atomic uint32_t phase; /* enum child_phase */
     _Atomic uint32_t gate_stage;
-    _Atomic uint64_t gate_since_ns;
+    _Atomic uint64_t gate_since_ns; /* in this stage; a holder: since its last step */
     _Atomic uint64_t heartbeat_ns;
     _Atomic uint64_t open_requests;   /* complete, at the door or in a thread, not yet counted */
     _Atomic uint64_t epoch_closed;    /* last db_epoch this process let go of */

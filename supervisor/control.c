@@ -26,6 +26,27 @@
 #define BACKUP_LIMIT_NS (300 * NS_PER_S)
 #define BACKUP_WAITERS  (CONTROL_CLIENTS_MAX / 2) /* the other places stay free to act */
 
+bool control_is_answered(const char *runtime_dir, pid_t *pid)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    *pid = 0;
+    if (snprintf(address.sun_path, sizeof address.sun_path, "%s/control.sock", runtime_dir) >=
+        (int)sizeof address.sun_path)
+        return false; /* no supervisor could have made it */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    bool connected = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    bool answered = connected || errno == EAGAIN; /* its queue is full: somebody listens */
+    /* The credentials are of who called listen(2). */
+    if (connected && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0)
+        *pid = peer.pid;
+    close(fd);
+    return answered;
+}
+
 int control_open(struct control *control, const char *runtime_dir, char *error, size_t error_size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -33,7 +54,7 @@ int control_open(struct control *control, const char *runtime_dir, char *error, 
         control->client[i].fd = -1;
     snprintf(control->path, sizeof control->path, "%.90s/control.sock", runtime_dir);
     snprintf(address.sun_path, sizeof address.sun_path, "%s", control->path);
-    /* DATADIR/lock is ours: a socket file that lies there is a dead supervisor's. */
+    /* Nobody answered (control_is_answered): a socket file that lies there is a dead one's. */
     unlink(control->path);
     control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (control->fd < 0 ||

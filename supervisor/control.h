@@ -11,8 +11,10 @@
 #ifndef BULKHEAD_CONTROL_H
 #define BULKHEAD_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define CONTROL_CLIENTS_MAX 8
 
@@ -32,7 +34,11 @@ struct control {
     struct control_client client[CONTROL_CLIENTS_MAX];
 };
 
-/* Make the socket. 0, or an exit code with one line in error. */
+/* Whether somebody listens at the control socket of a directory, and who (0: not known). Does not
+ * wait: it asks the kernel, not the other process. */
+bool control_is_answered(const char *runtime_dir, pid_t *pid);
+
+/* Make the socket, in place of one nobody answers. 0, or an exit code with one line in error. */
 int control_open(struct control *control, const char *runtime_dir, char *error, size_t error_size);
 
 /* Somebody connects; a client has sent something. */

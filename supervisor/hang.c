@@ -150,9 +150,9 @@ static uint64_t age_of(uint64_t then_ns, uint64_t now_ns)
     return now_ns > then_ns ? now_ns - then_ns : 0;
 }
 
-/* Held while it does nothing we can see: SQLite itself sleeps for up to 10 s when its locks fail in
- * a way it does not expect. Unless the database is well for the sentinel it may be waiting
- * for the disk. */
+/* Held while no statement of it goes on (gate_mark_progress): SQLite itself sleeps for up to 10 s
+ * when its locks fail in a way it does not expect. Unless the database is well for the sentinel it
+ * may be waiting for the disk. */
 static bool clings_to_gate(const struct supervisor *supervisor, unsigned stage, uint64_t held_ns)
 {
     enum db_state state = supervisor->database.verdict.state;

@@ -106,13 +106,31 @@ static void open_region(void)
     fill_header();
 }
 
+/* Who deletes DATADIR/lock takes its guard away, but not the supervisor that still runs. */
+static int refuse_beside_another(const char *runtime_dir, char *error, size_t size)
+{
+    pid_t pid;
+    if (!control_is_answered(runtime_dir, &pid))
+        return 0;
+    snprintf(error, size,
+             "%s/control.sock: another supervisor (pid %d) answers there, though %s/lock is free: "
+             "it was deleted or replaced; stop that one first",
+             runtime_dir, (int)pid, self.place.data_dir);
+    return EXIT_TEMPORARY;
+}
+
 static void open_everything(void)
 {
-    char error[512];
+    char error[512], usual_dir[300];
     unsigned wait_s = (unsigned)self.config.drain_timeout_s + ORPHAN_MARGIN_S;
     int code = place_find(&self.place, &self.config, error, sizeof error);
     if (!code)
         code = place_lock(&self.place, wait_s, error, sizeof error);
+    snprintf(usual_dir, sizeof usual_dir, "%s/run", self.place.data_dir);
+    if (!code)
+        code = refuse_beside_another(usual_dir, error, sizeof error);
+    if (!code)
+        code = refuse_beside_another(self.place.runtime_dir, error, sizeof error);
     if (!code)
         code = listeners_open(&self.listeners, &self.config, self.place.loopback_only, error,
                               sizeof error);

@@ -112,14 +112,15 @@ int place_find(struct place *place, const struct config *config, char *error, si
     return code;
 }
 
-/* Who has the lock file open, for the message: "1234 (worker), 1240 (sentinel)". */
-static void name_holders(const char *path, char *out, size_t size)
+/* Children have a lock file open of which /proc says this path, for the message: "1234 (worker),
+ * 1240 (sentinel)". False: none was seen. */
+static bool name_holders(const char *path, char *out, size_t size)
 {
     DIR *proc = opendir("/proc");
     const struct dirent *entry;
     out[0] = '\0';
     while (proc && (entry = readdir(proc))) {
-        char fds[300], link[320], target[256], name[32] = "?";
+        char fds[300], link[320], target[320], name[32] = "?";
         if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || atoi(entry->d_name) == getpid())
             continue;
         snprintf(fds, sizeof fds, "/proc/%s/fd/5", entry->d_name);
@@ -141,8 +142,10 @@ static void name_holders(const char *path, char *out, size_t size)
     }
     if (proc)
         closedir(proc);
-    if (!out[0])
-        snprintf(out, size, "unknown");
+    if (out[0])
+        return true;
+    snprintf(out, size, "unknown");
+    return false;
 }
 
 static int wait_for_orphans(int fd, const char *path, unsigned wait_s, char *error,
@@ -179,6 +182,19 @@ static int wait_for_orphans(int fd, const char *path, unsigned wait_s, char *err
             exit(EXIT_ASKED);
     }
     return 0;
+}
+
+/* A fleet whose lock file was deleted still has it: our lock of a new one says nothing of it. */
+static int refuse_beside_deleted(const char *path, char *error, size_t error_size)
+{
+    char deleted[320], holders[256];
+    snprintf(deleted, sizeof deleted, "%s (deleted)", path); /* as /proc shows it */
+    if (!name_holders(deleted, holders, sizeof holders))
+        return 0;
+    snprintf(error, error_size,
+             "%s: was deleted while others hold it: %s; stop their supervisor first", path,
+             holders);
+    return EXIT_TEMPORARY;
 }
 
 /* Open the lock file as the account's own. The directory may be another account's, so nothing in
@@ -227,6 +243,8 @@ int place_lock(struct place *place, unsigned wait_s, char *error, size_t error_s
         snprintf(error, error_size, "%s: was replaced while it was being locked; try again", path);
         code = EXIT_TEMPORARY;
     }
+    if (!code)
+        code = refuse_beside_deleted(path, error, error_size);
     if (code)
         close(fd);
     else

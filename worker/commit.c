@@ -85,11 +85,13 @@ void turn_give_back(struct turn *turn, struct operations *batch)
 }
 
 /* Open the connection before the gate is taken, so that opening is nobody else's wait. It is not
- * kept meanwhile: the supervisor may want it closed. */
+ * kept meanwhile: the supervisor may want it closed. Where the database is slow for all it takes
+ * longer than the deadline. */
 static void warm_up(struct committer *committer)
 {
     struct connection *connection;
     enum db_code code;
+    liveness_stage(STAGE_DB);
     if (pool_take(&committer->writer, &connection, &code) == STORE_OK)
         pool_give(&committer->writer, connection);
 }

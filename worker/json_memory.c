@@ -23,7 +23,9 @@ static void *take(size_t size)
         return malloc(size);
     size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (!blocks || blocks->size - blocks->used < size) {
-        size_t room = size > BLOCK_BYTES ? size : BLOCK_BYTES;
+        /* Each is twice the one before: give() looks through all of them for every value. */
+        size_t room = blocks ? 2 * blocks->size : BLOCK_BYTES;
+        room = size > room ? size : room;
         struct block *block = malloc(sizeof *block + room);
         if (!block)
             longjmp(*way_out, 1);

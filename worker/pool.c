@@ -6,11 +6,13 @@
 
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/db/gate.h"
 #include "common/db/schema.h"
 #include "common/log.h"
 
 /* How often a reader looks at the clock: virtual machine steps, some 10 µs. */
 #define PROGRESS_STEPS 1000
+#define WRITER_STEPS   4 /* between two of them a page or two are read, of each level of a tree */
 
 uint64_t database_epoch(const struct database *database)
 {
@@ -93,6 +95,14 @@ static int reader_progress(void *argument)
            database_epoch(connection->database) != connection->epoch;
 }
 
+/* On a disk that is slow for everybody a batch reads its pages for seconds, and is no hang. */
+static int writer_progress(void *argument)
+{
+    const struct connection *connection = argument;
+    gate_mark_progress(connection->database->child->slot);
+    return 0;
+}
+
 /* What the board says the files are; false when no consistent copy could be had. */
 static bool board_identity(const struct database *database, struct db_identity *identity)
 {
@@ -124,6 +134,8 @@ enum db_code connection_open(struct connection *connection, enum db_role role)
         db_identity_stat(&database->paths, &connection->identity);
     if (role == DB_READER)
         sqlite3_progress_handler(connection->db, PROGRESS_STEPS, reader_progress, connection);
+    else
+        sqlite3_progress_handler(connection->db, WRITER_STEPS, writer_progress, connection);
     database_count_time(database, DB_OP_OPEN, start_ns);
     if (database_epoch(database) == connection->epoch)
         return DB_CODE_OK;

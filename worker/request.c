@@ -62,18 +62,6 @@ static bool all_digits(const char *text)
     return digits > 0 && text[digits + strspn(text + digits, " ")] == '\0';
 }
 
-static void take_request_id(struct request *request)
-{
-    const char *id = request->header[HEADER_REQUEST_ID];
-    size_t length = id ? strlen(id) : 0;
-    if (length < 1 || length > REQUEST_ID_MAX)
-        return;
-    for (size_t i = 0; i < length; i++)
-        if (!isalnum((unsigned char)id[i]) && !strchr("._-", id[i]))
-            return;
-    memcpy(request->id, id, length + 1);
-}
-
 static void take_attempt(struct request *request)
 {
     uint64_t attempt;
@@ -132,7 +120,8 @@ enum problem request_parse(const struct mg_request_info *info, struct request *r
         .query = info->query_string,
     };
     bool once = collect_headers(info, request);
-    take_request_id(request);
+    const char *id = request->header[HEADER_REQUEST_ID];
+    request_id_take(id, id ? strlen(id) : 0, request->id);
     take_attempt(request);
     const char *trace = request->header[HEADER_TRACEPARENT];
     if (trace)

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/request_id.h"
 #include "common/router.h"
 #include "common/traceparent.h"
 #include "common/uuid7.h"
@@ -25,7 +26,6 @@
 #define REQUEST_HEAD_MAX_BYTES   16384 /* civetweb's buffer for request line and headers */
 #define REQUEST_TARGET_MAX_BYTES 8192
 #define REQUEST_BODY_MAX_BYTES   (128 * 1024)
-#define REQUEST_ID_MAX           64
 #define REQUEST_TIMEOUT_MAX_MS   60000
 #define IDEMPOTENCY_KEY_SIZE     256
 #define TRACEPARENT_LENGTH       55
@@ -63,7 +63,7 @@ struct request {
     uint64_t content_length;
     uint64_t timeout_ms;                      /* X-Request-Timeout-Ms, 0 without one */
     unsigned attempt;                         /* X-Retry-Attempt */
-    char id[REQUEST_ID_MAX + 1];              /* "" when the client gave none that is usable */
+    char id[REQUEST_ID_SIZE];                 /* "" when the client gave none that is usable */
     char traceparent[TRACEPARENT_LENGTH + 1]; /* "" likewise */
     char *body;                               /* body.h */
     size_t body_length;

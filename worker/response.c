@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/check.h"
 #include "common/clock.h"
@@ -276,10 +275,7 @@ static const char *date_of(struct response *response, uint64_t wall_us)
 {
     uint64_t second = wall_us / US_PER_S;
     if (response->date_s != second) {
-        time_t t = (time_t)second;
-        struct tm tm;
-        gmtime_r(&t, &tm);
-        strftime(response->date, sizeof response->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        clock_http_date(response->date, wall_us);
         response->date_s = second;
     }
     return response->date;

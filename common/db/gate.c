@@ -98,6 +98,12 @@ void gate_mark_commit(struct slot *slot)
     mark(slot, GATE_IN_COMMIT);
 }
 
+void gate_mark_progress(struct slot *slot)
+{
+    if (atomic_load_explicit(&slot->gate_stage, memory_order_relaxed) == GATE_HOLDING)
+        atomic_store_explicit(&slot->gate_since_ns, clock_now_ns(), memory_order_relaxed);
+}
+
 void gate_unlock(struct gate *gate, struct slot *slot)
 {
     mark(slot, GATE_NONE);

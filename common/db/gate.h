@@ -28,6 +28,10 @@ int gate_try(struct gate *gate, struct slot *slot);
 /* Mark that COMMIT is being called (a hang here may be the disk's, not ours). */
 void gate_mark_commit(struct slot *slot);
 
+/* The holder comes along with what it does in the gate: since now, not since it took it, does it do
+ * nothing that can be seen. Without effect on who does not hold it, or is in COMMIT. */
+void gate_mark_progress(struct slot *slot);
+
 /* Let go. A mutex that was written over meanwhile leaves the slot marked WAITING, as above. */
 void gate_unlock(struct gate *gate, struct slot *slot);
 

@@ -9,7 +9,6 @@
  */
 #include "common/http/door.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -19,13 +18,13 @@
 #include "common/ewma.h"
 #include "common/log.h"
 #include "common/overload.h"
+#include "common/request_id.h"
 #include "common/traceparent.h"
 #include "common/uuid7.h"
 
 #define LOOK_NS        (5 * NS_PER_MS) /* between two looks at those that wait */
 #define LOOK_MOST      1024u           /* of a class, at once */
 #define ADVERTISE_LESS 5u              /* seconds: Keep-Alive is told so much shorter */
-#define ID_MOST        64
 
 /* ---- class --------------------------------------------------------------------------------- */
 
@@ -163,20 +162,12 @@ static uint64_t draw(void)
 }
 
 /* The client's own id where it is one, else a new one. */
-static void take_id(const struct connection *c, char id[ID_MOST + 1])
+static void take_id(const struct connection *c, char id[REQUEST_ID_SIZE])
 {
     size_t n = 0;
     const char *value = frame_field(c->buffer, c->frame.header_length, "x-request-id", &n);
-    bool usable = value != NULL && n >= 1 && n <= ID_MOST;
-    for (size_t i = 0; usable && i < n; i++)
-        usable = isalnum((unsigned char)value[i]) ||
-                 (value[i] != '\0' && strchr("._-", value[i]) != NULL);
-    if (usable) {
-        memcpy(id, value, n);
-        id[n] = '\0';
-    } else {
+    if (!request_id_take(value, n, id))
         uuid7_format(id, clock_wall_ns(), draw());
-    }
 }
 
 static bool take_trace(const struct connection *c, char trace[TRACEPARENT_LENGTH + 1])
@@ -209,7 +200,7 @@ static bool wants_keep_alive(const struct connection *c)
 /* False: the connection ends with the answer. */
 static bool send_refusal(const struct connection *c, bool keep)
 {
-    char id[ID_MOST + 1], connection[64] = "Connection: close", body[480], answer[1184];
+    char id[REQUEST_ID_SIZE], connection[64] = "Connection: close", body[480], answer[1184];
     char trace[TRACEPARENT_LENGTH + 1], header[80] = "", member[80] = "";
     unsigned retry_s = 1 + (unsigned)(draw() % 3);
     take_id(c, id);

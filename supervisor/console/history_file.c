@@ -59,6 +59,15 @@ static bool run(struct history_file *file, const char *sql)
     return sqlite3_exec(file->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
+/* What the last call failed of is nothing about the file: a lock, or this process has no memory or
+ * no descriptor. Without descriptors SQLite says CANTOPEN, as it does of what is no file. */
+static bool passes_by_itself(sqlite3 *db)
+{
+    int code = db ? sqlite3_errcode(db) : SQLITE_NOMEM, error = db ? sqlite3_system_errno(db) : 0;
+    return code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_NOMEM ||
+           (code == SQLITE_CANTOPEN && (error == EMFILE || error == ENFILE || error == ENOMEM));
+}
+
 /* One number that a statement gives. */
 static bool ask(struct history_file *file, const char *sql, int64_t *number)
 {
@@ -114,10 +123,8 @@ static enum found inspect(struct history_file *file, const char **why)
     int64_t id = 0, version = 0, objects = 0;
     if (!ask(file, "PRAGMA application_id", &id) || !ask(file, "PRAGMA user_version", &version) ||
         !ask(file, "SELECT count(*) FROM sqlite_master", &objects)) {
-        int code = sqlite3_errcode(file->db);
         *why = sqlite3_errmsg(file->db);
-        bool passes = code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_NOMEM;
-        return passes ? FOUND_TROUBLE : FOUND_OTHER;
+        return passes_by_itself(file->db) ? FOUND_TROUBLE : FOUND_OTHER;
     }
     if (objects == 0 && id == 0 && version == 0)
         return FOUND_NOTHING;
@@ -178,8 +185,13 @@ bool history_file_open(struct history_file *file, bool *fresh)
         file->damaged = false;
         return open_anew(file, "it is damaged");
     }
-    if (!connect_to(file))
-        return open_anew(file, file->db ? sqlite3_errmsg(file->db) : "out of memory");
+    if (!connect_to(file)) {
+        if (!passes_by_itself(file->db))
+            return open_anew(file, sqlite3_errmsg(file->db));
+        fail(file, "it cannot be opened");
+        history_file_close(file);
+        return false;
+    }
     if (sqlite3_db_readonly(file->db, "main") == 1)
         return open_anew(file, "it may not be written");
     switch (inspect(file, &why)) {

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/check.h"
+#include "common/clock.h"
 #include "common/health.h"
 #include "common/http/framing.h"
 #include "common/json_out.h"
@@ -91,11 +91,8 @@ static const char *status_line(unsigned status)
 static void put(struct last_resort_answer *answer, const struct asked *asked, unsigned status,
                 const char *content_type, unsigned retry_ms, const char *body, size_t body_length)
 {
-    char date[40], retry[40] = "", trace[TRACEPARENT_LENGTH + 20] = "";
-    struct tm now;
-    time_t seconds = time(NULL);
-    gmtime_r(&seconds, &now);
-    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &now);
+    char date[CLOCK_HTTP_DATE_SIZE], retry[40] = "", trace[TRACEPARENT_LENGTH + 20] = "";
+    clock_http_date(date, clock_wall_us());
     if (retry_ms)
         snprintf(retry, sizeof retry, "Retry-After: %u\r\n", (retry_ms + 999) / 1000);
     if (asked->traceparent[0])

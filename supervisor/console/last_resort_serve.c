@@ -20,6 +20,7 @@
 #define FIRST_BYTE_NS    NS_PER_S       /* who asks nothing holds a place so long */
 #define HEAD_NS          (5 * NS_PER_S) /* from accept to the end of the head */
 #define DISCARD_NS       (2 * NS_PER_S) /* what comes after the answer is thrown away … */
+#define CROWDED_NS       NS_PER_S       /* instead of both while every place is taken */
 #define DISCARD_MAX      (UINT64_C(16) << 20)
 #define DISCARD_CHUNK    65536
 #define NO_DESCRIPTOR_NS (50 * NS_PER_MS)
@@ -251,14 +252,15 @@ static void handle_guest(struct guest *guest, uint64_t now_ns)
 
 static void expire(uint64_t now_ns)
 {
+    bool crowded = self.guests == LAST_RESORT_GUESTS;
     for (unsigned i = 0; i < LAST_RESORT_GUESTS && self.guests > 0; i++) {
         struct guest *guest = &self.guest[i];
         uint64_t age_ns = now_ns - guest->since_ns;
         bool silent = guest->state == GUEST_ASKING && guest->length == 0;
-        if ((guest->state == GUEST_LEAVING && age_ns > DISCARD_NS) ||
+        if ((guest->state == GUEST_LEAVING && age_ns > (crowded ? CROWDED_NS : DISCARD_NS)) ||
             (silent && age_ns > FIRST_BYTE_NS))
             let_go(guest);
-        else if (guest->state == GUEST_ASKING && age_ns > HEAD_NS)
+        else if (guest->state == GUEST_ASKING && age_ns > (crowded ? CROWDED_NS : HEAD_NS))
             turn_away(guest, 408, now_ns);
     }
 }

@@ -3,8 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/check.h"
+#include "common/clock.h"
 #include "common/json_out.h"
 
 static const char *reason_phrase(int status)
@@ -49,11 +50,9 @@ void reply_begin(struct reply *reply, struct mg_connection *connection)
 static void send_head(const struct reply *reply, int status, const char *content_type,
                       const char *framing, const char *extra_headers)
 {
-    char header[1024], date[40], connection[64], trace[TRACEPARENT_LENGTH + 20] = "";
-    struct tm now;
-    time_t seconds = time(NULL);
-    gmtime_r(&seconds, &now);
-    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &now);
+    char header[1024], date[CLOCK_HTTP_DATE_SIZE], connection[64],
+        trace[TRACEPARENT_LENGTH + 20] = "";
+    clock_http_date(date, clock_wall_us());
     if (reply->close)
         mg_disable_connection_keep_alive(reply->connection);
     snprintf(connection, sizeof connection,
@@ -73,6 +72,7 @@ static void send_head(const struct reply *reply, int status, const char *content
                         status, reason_phrase(status), date, content_type, framing,
                         reply->caching ? reply->caching : "no-store", reply->request_id, trace,
                         connection, extra_headers);
+    CHECK(size > 0 && (size_t)size < sizeof header);
     mg_write(reply->connection, header, (size_t)size);
 }
 

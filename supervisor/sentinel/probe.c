@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/sentinel/probe.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "common/clock.h"
@@ -235,6 +237,25 @@ static void look_at_room(struct prober *prober)
     prober->watch.room_bytes = (uint64_t)room.f_blocks * room.f_frsize;
 }
 
+/* Nothing stops while DATADIR/lock is not the file we hold, but nothing guards it either. Told
+ * once. */
+static void look_at_lock(struct prober *prober)
+{
+    struct child *child = prober->handle.child;
+    char path[300];
+    struct stat held, named;
+    snprintf(path, sizeof path, "%s/lock", child->region->header.data_dir);
+    if (fstat(CHILD_FD_LOCK, &held) < 0)
+        return;
+    bool gone = stat(path, &named) < 0 ? errno == ENOENT
+                                       : held.st_ino != named.st_ino || held.st_dev != named.st_dev;
+    if (gone && !prober->lock_is_gone)
+        child_report(child, EVENT_NOTE,
+                     "DATADIR/lock was deleted or replaced: restart the service, or a second one "
+                     "may get in");
+    prober->lock_is_gone = gone;
+}
+
 /* After these the connection may know less than the file: the next look opens it anew. */
 static bool is_spoilt(uint32_t code)
 {
@@ -267,6 +288,7 @@ void prober_look(struct prober *prober)
             handle_close(&prober->handle);
     }
     look_at_room(prober);
+    look_at_lock(prober);
     probe_enter(prober, PROBE_RESTING);
     watch->tick_ns = clock_now_ns();
     change_publish(&region->watch.change, &region->watch.watch, watch, sizeof *watch);

@@ -17,6 +17,7 @@ struct prober {
     uint64_t commits;             /* of everybody else, at the last look */
     int64_t file_size;            /* of app.db at the last good look … */
     uint64_t file_inode;          /* … and which file that was */
+    bool lock_is_gone;            /* told: DATADIR/lock is not the one we hold */
 };
 
 void prober_init(struct prober *prober, struct child *child);

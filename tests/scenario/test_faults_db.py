@@ -87,7 +87,8 @@ def test_one_worker_alone_loses_its_descriptors(bench):
     if server.worker_pids().get(2, old[2]) == old[2]:
         server.ctl("restart", "2", "--wait")  # it limps, but did not hold anybody up
     wait_for("health", lambda: server.health()["status"] == "healthy", 5 * NOISE)
-    assert [write() for _ in range(20)] == [201] * 20
+    # its successor's breaker takes on more and more: the death was the database's (local_db_fault)
+    wait_for("all to be served", lambda: [write() for _ in range(20)] == [201] * 20, 5 * NOISE)
     print(f"answers: {answers}")
     assert set(answers) <= {201, 503, "lost"} and answers.get("lost", 0) <= 1, answers
     pids = server.worker_pids()
@@ -179,3 +180,13 @@ def test_torn_writes_lose_nothing_acknowledged(bench):
     assert acked and hits(server, "db") > 0
     wait_for("up", lambda: state(server) == "up", 3 * NOISE)
     assert_whole(server, acked)
+
+
+def test_a_write_that_must_open_a_slow_database_is_no_hang(bench):
+    """Opening begins several transactions: it ends 2 s and more beyond the write's deadline."""
+    server = bench(config={"deadline.write": 500})
+    pids = server.worker_pids()
+    put_fault(server, "db", "effect=slow", "op=begin", "delay=900ms", "duration=10s")
+    answer = server.request("POST", "/data/items", {"title": "late"}, timeout=15)
+    assert answer.status in (503, 504), answer
+    assert server.worker_pids() == pids and server.metric("worker_deaths_total") == 0

@@ -259,7 +259,7 @@ def test_clients_that_say_nothing_or_little_do_not_hold_it(fleet):
     t.start()
     began = time.monotonic()
     assert fleet.ask(path="/health", timeout=20 * NOISE).status == 200
-    assert time.monotonic() - began < 6 * NOISE
+    assert time.monotonic() - began < 2 * NOISE  # while others wait, a second is enough for a head
     ends.set()
     t.join()
     assert_problem(slow[0].answer(), 408, "request-timeout")

@@ -248,3 +248,24 @@ def test_notify_socket_hears_ready_status_and_stopping(make_server, tmp_path):
         hear(b"READY=1", b"STATUS=2 of 2 workers ready")
         assert server.stop() == 0
         hear(b"STOPPING=1")
+
+
+@pytest.mark.parametrize("what", ["replaced", "deleted"])
+def test_without_its_lock_a_fleet_still_lets_no_second_one_in(make_server, what):
+    server = make_server()
+    lock = os.path.join(server.data, "lock")
+    if what == "replaced":
+        os.rename(lock, lock + ".old")  # then its supervisor is found at its socket
+    else:
+        os.unlink(lock)  # then its children are found, even where the socket is elsewhere
+        os.unlink(os.path.join(server.data, "run", "control.sock"))
+    other = run("-n", "1", "-d", server.data, "-l", f"127.0.0.1:{free_port()}",
+                "-o", f"console.listen=127.0.0.1:{free_port()}", timeout=20)
+    assert other.returncode == 75, other
+    assert len(other.stderr.splitlines()) == 1, other.stderr
+    found = server.process.pid if what == "replaced" else server.helper_pid("keeper")
+    assert str(found) in other.stderr, (found, other.stderr)
+    told = wait_for("the sentinel to notice", lambda: [
+        e for e in server.events() if e["event"] == "note" and "lock" in e["text"]], 3 * NOISE)
+    assert len(told) == 1, told
+    assert server.request("GET", "/data/items").status == 200

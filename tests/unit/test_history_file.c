@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -257,6 +258,33 @@ static void a_foreign_lock_passes(void **unused)
     assert_false(fresh);
 }
 
+static void without_descriptors_nothing_is_set_aside(void **unused)
+{
+    (void)unused;
+    struct rlimit before;
+    open_it();
+    fill(1, 1, 3);
+    history_file_close(&file);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(next);
+    /* none for the file; then one for it, and none for a journal or a directory */
+    for (int more = 0; more < 2; more++) {
+        struct rlimit limit = {(rlim_t)(next + more), before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        bool opened = history_file_open(&file, &fresh);
+        bool written =
+            opened && history_file_begin(&file) && put(1, 4) && history_file_commit(&file);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_false(written);
+        assert_true(file.error[0]);
+        history_file_close(&file);
+        assert_false(exists(aside));
+    }
+    open_it();
+    assert_false(fresh);
+}
+
 static void a_full_disk_passes(void **unused)
 {
     (void)unused;
@@ -312,6 +340,7 @@ int main(void)
         CASE(a_damaged_page_is_found_and_the_next_file_is_good),
         CASE(a_file_taken_away_is_noticed),
         CASE(a_foreign_lock_passes),
+        CASE(without_descriptors_nothing_is_set_aside),
         CASE(a_full_disk_passes),
         CASE(a_truncated_file_is_opened_anew),
         CASE(a_directory_that_is_gone_is_an_error_and_no_more),

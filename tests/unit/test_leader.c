@@ -8,6 +8,29 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "worker/pool.h"
+
+/* ---- what the supervisor sees of a holder -------------------------------------------------- */
+
+static void a_holder_that_reads_on_is_seen_to(void **unused)
+{
+    (void)unused;
+    struct database database = {.child = &bed.child, .metrics = &bed.child.slot->metrics};
+    struct connection connection = {.database = &database, .epoch = 1};
+    struct slot *slot = bed.child.slot;
+    db_paths_set(&database.paths, bed.dir);
+    assert_int_equal(connection_open(&connection, DB_WRITER), DB_CODE_OK);
+    for (enum gate_stage stage = GATE_NONE; stage <= GATE_IN_COMMIT; stage++) {
+        atomic_store(&slot->gate_stage, (uint32_t)stage);
+        atomic_store(&slot->gate_since_ns, 1);
+        assert_int_equal(db_exec(connection.db, "UPDATE users SET name = name"), 0);
+        bool moved = atomic_load(&slot->gate_since_ns) != 1;
+        assert_int_equal(moved, stage == GATE_HOLDING);
+    }
+    atomic_store(&slot->gate_stage, GATE_NONE);
+    connection_close(&connection);
+}
+
 /* ---- deadlines and leaders ---------------------------------------------------------------- */
 
 static void who_leaves_the_queue_leaves_nothing(void **unused)
@@ -237,6 +260,7 @@ static void the_next_writer_follows_a_killed_one(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_holder_that_reads_on_is_seen_to),
         TEST(who_leaves_the_queue_leaves_nothing),
         TEST(a_leader_that_gives_up_hands_on),
         TEST(a_fence_in_the_meantime_refuses_the_queue),

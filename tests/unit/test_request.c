@@ -169,9 +169,9 @@ static bool trace_of(const char *value, char out[TRACEPARENT_LENGTH + 1])
 static void ids_attempts_and_traces_are_taken_when_they_are_usable(void **state)
 {
     (void)state;
-    char longest[REQUEST_ID_MAX + 2];
+    char longest[REQUEST_ID_SIZE + 1];
     memset(longest, 'a', sizeof longest);
-    longest[REQUEST_ID_MAX + 1] = '\0';
+    longest[REQUEST_ID_SIZE] = '\0';
     parse_with("x-request-id", "Ab.9_-");
     assert_string_equal(request.id, "Ab.9_-");
     parse_with("X-Request-Id", "a b");

@@ -29,6 +29,26 @@ static void the_first_look_tells_everything(void **state)
     assert_int_equal(child_stop(), EXIT_ASKED);
 }
 
+static bool has_entered(void)
+{
+    return atomic_load(&region_slot(fleet.region, SENTINEL_SLOT)->generation) == fleet.generation;
+}
+
+/* Killed before it did anything it would else be charged with them once more. */
+static void what_the_process_before_had_in_hand_is_not_its_own(void **state)
+{
+    (void)state;
+    struct slot *slot = region_slot(fleet.region, SENTINEL_SLOT);
+    assert_int_equal(run_setup(NULL), EXIT_ASKED);
+    atomic_store(&slot->open_requests, 7);
+    atomic_store(&slot->cell[3].in_request, 1);
+    start_sentinel();
+    assert_true(comes_true(has_entered, 2000));
+    assert_int_equal(atomic_load(&slot->open_requests), 0);
+    assert_int_equal(atomic_load(&slot->cell[3].in_request), 0);
+    assert_int_equal(child_stop(), EXIT_ASKED);
+}
+
 static void looks_come_four_times_a_second(void **state)
 {
     (void)state;
@@ -344,6 +364,7 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fleet_begin, fleet_end)
     const struct CMUnitTest tests[] = {
         TEST(the_first_look_tells_everything),
+        TEST(what_the_process_before_had_in_hand_is_not_its_own),
         TEST(looks_come_four_times_a_second),
         TEST(a_moved_database_is_missed_and_welcomed_back),
         TEST(a_missing_database_is_told_from_the_start),

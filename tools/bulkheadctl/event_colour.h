@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How bad an event is, as a colour; for events and top. */
+/* How bad an event or the state of a slot is, as a colour; for events, status and top. */
 #ifndef BULKHEADCTL_EVENT_COLOUR_H
 #define BULKHEADCTL_EVENT_COLOUR_H
 
@@ -8,5 +8,6 @@
 #include "tools/bulkheadctl/text.h"
 
 enum colour event_colour(uint32_t type);
+enum colour slot_colour(uint32_t state);
 
 #endif

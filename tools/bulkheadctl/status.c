@@ -8,12 +8,13 @@
 #include "common/slot_view.h"
 #include "common/state_json.h"
 #include "tools/bulkheadctl/commands.h"
+#include "tools/bulkheadctl/event_colour.h"
 #include "tools/bulkheadctl/server.h"
 #include "tools/bulkheadctl/text.h"
 
 /* ---- the table of slots -------------------------------------------------------------------- */
 
-static enum colour colour_of_state(uint32_t state)
+enum colour slot_colour(uint32_t state)
 {
     switch (state) {
     case SLOT_READY:
@@ -51,7 +52,7 @@ static void print_slot(const struct invocation *invocation, const struct region 
                      atomic_load(&region->slots[index].slot.open_requests));
     }
     printf("  %-8s  ", label);
-    text_colour(invocation->colour, colour_of_state(slot->state));
+    text_colour(invocation->colour, slot_colour(slot->state));
     printf("%-11s", slot_state_name(slot->state));
     text_colour(invocation->colour, COLOUR_NONE);
     printf("  %-13s  %8s  %5u  %8u  %9s  %8s  %s\n",

@@ -108,22 +108,6 @@ static void draw_listeners(struct frame *frame, const struct board *board)
 
 /* ---- workers ------------------------------------------------------------------------------- */
 
-static enum colour colour_of_state(uint32_t state)
-{
-    switch (state) {
-    case SLOT_READY:
-        return COLOUR_GREEN;
-    case SLOT_STARTING:
-    case SLOT_DEGRADED:
-    case SLOT_DRAINING:
-        return COLOUR_YELLOW;
-    case SLOT_EMPTY:
-        return COLOUR_NONE;
-    default:
-        return COLOUR_RED;
-    }
-}
-
 /* Threads that do something, by stage: "db 3 hash 1". */
 static void threads_of(const struct slot *slot, char *out, size_t size)
 {
@@ -168,7 +152,7 @@ static void draw_slot(struct frame *frame, const struct top_look *look, const st
     if (slot->pid > 0)
         snprintf(pid, sizeof pid, "%d", slot->pid);
     frame_put(frame, COLOUR_NONE, "%-8s ", label);
-    frame_put(frame, colour_of_state(slot->state), "%-11s", slot_state_name(slot->state));
+    frame_put(frame, slot_colour(slot->state), "%-11s", slot_state_name(slot->state));
     frame_put(frame, COLOUR_NONE, " %7s %4u %4u", pid, slot->generation, slot->restarts);
     if (live) {
         uint64_t age_ms = slot_view_heartbeat_age_ns(region, index, look->now_ns) / NS_PER_MS;

@@ -54,6 +54,13 @@ static bool in_database(unsigned stage)
     return stage == STAGE_GATE || stage == STAGE_DB || stage == STAGE_COMMIT;
 }
 
+/* For the sentinel, and not just again. */
+static bool database_is_well(const struct supervisor *supervisor, uint64_t now_ns)
+{
+    const struct verdict *verdict = &supervisor->database.verdict;
+    return verdict->state == DB_STATE_UP && now_ns >= verdict->since_ns + LATE_NS;
+}
+
 /* ---- the whole fleet ------------------------------------------------------------------------ */
 
 /* When more than half the fleet is stale at once, the machine was away, not the workers. */
@@ -106,7 +113,7 @@ static void notice_common_stall(struct supervisor *supervisor, uint64_t now_ns)
         waiting += late || has_open_breaker(supervisor, i);
         stuck += late && is_late_in_database(slot, LATE_NS, now_ns);
     }
-    if (stuck == 0 || waiting < 2 || waiting * 2 < alive)
+    if (stuck == 0 || waiting < 2 || waiting * 2 < alive || !database_is_well(supervisor, now_ns))
         return;
     if (now_ns >= supervisor->stall_until_ns)
         journal(supervisor, EVENT_DB_STALLED, NULL, fault_desk_cause_of_database(supervisor),
@@ -132,9 +139,8 @@ static bool has_stuck_thread(const struct supervisor *supervisor, const struct s
         if (!is_late(&slot->cell[i], LATE_NS, now_ns, stage))
             continue;
         if (in_database(*stage) &&
-            (supervisor->database.verdict.state != DB_STATE_UP ||
-             now_ns < supervisor->database.verdict.since_ns + LATE_NS ||
-             hang_fleet_is_stalled(supervisor, now_ns) || somebody_commits(supervisor)))
+            (!database_is_well(supervisor, now_ns) || hang_fleet_is_stalled(supervisor, now_ns) ||
+             somebody_commits(supervisor)))
             continue; /* the stall is everybody's, or just over */
         *stuck = i;
         return true;

@@ -8,7 +8,8 @@
 
 #define SLOW_PCT         80
 #define FAST_PCT         90
-#define FAST_CALLS       20
+#define FAST_CALLS_MOST  20
+#define FAST_CALLS_LEAST 10
 #define CONSECUTIVE      5
 #define RAMP_FIRST_SHARE 100 /* thousandths */
 #define WHOLE            1000
@@ -40,6 +41,7 @@ static void age(struct breaker *breaker, uint64_t now_ns)
         breaker->window.failed -= oldest->failed;
         breaker->window.slow -= oldest->slow;
         breaker->window.bad -= oldest->bad;
+        breaker->window.still -= oldest->still;
         *oldest = (struct breaker_count){0};
     }
     if (steps > 0)
@@ -54,6 +56,7 @@ static void add(struct breaker *breaker, uint64_t second, const struct breaker_c
         sums[i]->failed += more->failed;
         sums[i]->slow += more->slow;
         sums[i]->bad += more->bad;
+        sums[i]->still += more->still;
     }
 }
 
@@ -62,16 +65,26 @@ static bool reaches(uint32_t part, uint32_t whole, unsigned pct)
     return (uint64_t)part * 100 >= (uint64_t)whole * pct;
 }
 
+/* Each permit gives the window one slow call a second, however long the calls take: fewer than 20
+ * permits may never make 20 calls in it. */
+static unsigned fast_calls(unsigned permits)
+{
+    if (permits > FAST_CALLS_MOST)
+        return FAST_CALLS_MOST;
+    return permits < FAST_CALLS_LEAST ? FAST_CALLS_LEAST : permits;
+}
+
 static bool fast_window_is_bad(const struct breaker *breaker)
 {
     struct breaker_count sum = {0};
     for (unsigned i = 0; i < breaker->settings.fast_window_s && i <= breaker->newest_s; i++) {
         const struct breaker_count *bucket =
             &breaker->bucket[(breaker->newest_s - i) % breaker->settings.window_s];
-        sum.calls += bucket->calls;
-        sum.bad += bucket->bad;
+        sum.calls += bucket->calls + bucket->still;
+        sum.bad += bucket->bad + bucket->still;
     }
-    return sum.calls >= FAST_CALLS && reaches(sum.bad, sum.calls, FAST_PCT);
+    return sum.calls >= fast_calls(breaker->settings.permits) &&
+           reaches(sum.bad, sum.calls, FAST_PCT);
 }
 
 /* What the window says of a closed breaker. */
@@ -253,26 +266,43 @@ void breaker_record(struct breaker *breaker, struct breaker_permit permit,
     }
 }
 
+/* A call that runs and is slow: the first time it counts, in later seconds it counts still. */
+static void count_running(struct breaker *breaker, struct breaker_call *call)
+{
+    bool again = call->counted_s > 0;
+    const struct breaker_count first = {.calls = 1, .slow = 1, .bad = 1}, later = {.still = 1};
+    if (again && call->seen_s == breaker->newest_s)
+        return;
+    add(breaker, breaker->newest_s, again ? &later : &first);
+    if (!again)
+        call->counted_s = breaker->newest_s;
+    call->seen_s = breaker->newest_s;
+}
+
+/* A slow call may be what a rule still lacked. Without news the fast window alone is judged: the
+ * whole window must not open the breaker because its successes have grown old. */
 void breaker_tick(struct breaker *breaker, uint64_t now_ns, uint64_t random)
 {
     breaker->move = BREAKER_STAYS;
     if (breaker->state == BREAKER_DISABLED)
         return;
     age(breaker, now_ns);
+    uint32_t slow = breaker->window.slow;
     for (uint64_t rest = breaker->used; rest && breaker->move == BREAKER_STAYS; rest &= rest - 1) {
         struct breaker_call *call = &breaker->call[__builtin_ctzll(rest)];
-        if (call->generation != breaker->generation || call->counted_s > 0 ||
-            !is_slow(call, now_ns))
+        if (call->generation != breaker->generation || !is_slow(call, now_ns))
             continue;
-        if (breaker->state == BREAKER_HALF_OPEN) {
+        if (breaker->state == BREAKER_HALF_OPEN)
             probe_failed(breaker, MOVE_PROBE_SLOW, now_ns, random);
-        } else {
-            const struct breaker_count more = {.calls = 1, .slow = 1, .bad = 1};
-            add(breaker, breaker->newest_s, &more);
-            call->counted_s = breaker->newest_s;
-            open_it(breaker, judge(breaker), now_ns, random);
-        }
+        else
+            count_running(breaker, call);
     }
+    if (breaker->state != BREAKER_CLOSED)
+        return;
+    if (breaker->window.slow > slow)
+        open_it(breaker, judge(breaker), now_ns, random);
+    else if (fast_window_is_bad(breaker))
+        open_it(breaker, MOVE_FAST, now_ns, random);
 }
 
 /* ---- the board, and the next process ------------------------------------------------------- */

@@ -37,18 +37,21 @@ struct breaker_settings {
     unsigned failure_pct;   /* this share of failures opens it … */
     unsigned min_calls;     /* … from so many calls on */
     unsigned fast_window_s; /* 0: none */
+    unsigned permits;       /* calls that can be made at once */
     uint64_t open_ns;       /* give or take a tenth */
 };
 
 /* Calls that ended, or that run and are slow already. */
 struct breaker_count {
     uint32_t calls, failed, slow, bad; /* bad: failed or slow */
+    uint32_t still;                    /* counted slow before, and still running */
 };
 
 /* A call under way. */
 struct breaker_call {
     uint64_t start_ns;  /* 0: it still waits for its turn */
     uint64_t counted_s; /* the bucket it was counted slow in; 0 not counted */
+    uint64_t seen_s;    /* the newest bucket that knows of it since */
     uint32_t generation;
 };
 
@@ -106,7 +109,9 @@ void breaker_begin(struct breaker *breaker, struct breaker_permit permit, uint64
 void breaker_record(struct breaker *breaker, struct breaker_permit permit,
                     enum breaker_result result, uint64_t now_ns, uint64_t random);
 
-/* Ten times a second: calls that have run for BREAKER_SLOW_NS count as slow, each once. */
+/* Ten times a second: calls that have run for BREAKER_SLOW_NS count as slow, each once; for the
+ * fast window again in every further second in which they run. So calls that hang do not grow too
+ * old to be seen by it, and slow calls alone can open the breaker, though few of them end. */
 void breaker_tick(struct breaker *breaker, uint64_t now_ns, uint64_t random);
 
 /* Shared evidence: hold it open; let it go, to CLOSED, at once and without a ramp. */

@@ -189,7 +189,8 @@
     X(RESOURCE_LOW, "resource_low")             \
     X(RESOURCE_OK, "resource_ok")               \
     X(LAST_RESORT_BEGAN, "last_resort_began")   \
-    X(LAST_RESORT_ENDED, "last_resort_ended")
+    X(LAST_RESORT_ENDED, "last_resort_ended")   \
+    X(DB_STALLED, "db_stalled")
 
 /* What a worker depends on and has a circuit breaker for. */
 #define DEPENDENCY_LIST(X) X(DB_READ, "db_read") X(DB_WRITE, "db_write")

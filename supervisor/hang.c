@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "common/clock.h"
+#include "supervisor/fault_desk.h"
+#include "supervisor/journal.h"
 #include "supervisor/proc_state.h"
 #include "supervisor/slots.h"
 #include "supervisor/supervisor.h"
@@ -11,12 +13,19 @@
 /* A batch holds the gate for a quarter of a second at most. */
 #define GATE_PATIENCE_NS   (500 * NS_PER_MS) /* with a holder that shows no life */
 #define GATE_HELD_LIMIT_NS (2 * NS_PER_S)    /* with one that does */
+#define LATE_NS            (2 * NS_PER_S)    /* beyond a request's deadline: its thread is stuck */
+#define STALL_OVER_NS      (2 * NS_PER_S)    /* the slowest may need so much longer to get free */
 
 /* Stages in which a thread waits for its client: never evidence against the worker. */
 static bool waits_for_peer(unsigned stage)
 {
     return stage == STAGE_IDLE || stage == STAGE_BETWEEN || stage == STAGE_READ_HEADER ||
            stage == STAGE_READ_BODY || stage == STAGE_WRITE_RESPONSE;
+}
+
+bool hang_fleet_is_stalled(const struct supervisor *supervisor, uint64_t now_ns)
+{
+    return now_ns < supervisor->stall_until_ns;
 }
 
 static bool somebody_commits(const struct supervisor *supervisor)
@@ -29,22 +38,109 @@ static bool somebody_commits(const struct supervisor *supervisor)
     return false;
 }
 
-/* A thread 2 s beyond the deadline of its own request, for a reason of its own. */
+/* Longer than this beyond the deadline of its own request, and not because of its client. */
+static bool is_late(const struct thread_cell *cell, uint64_t beyond_ns, uint64_t now_ns,
+                    unsigned *stage)
+{
+    uint64_t deadline = atomic_load_explicit(&cell->deadline_ns, memory_order_relaxed);
+    *stage = atomic_load_explicit(&cell->stage, memory_order_relaxed);
+    return atomic_load_explicit(&cell->in_request, memory_order_relaxed) && *stage < STAGE_COUNT &&
+           !waits_for_peer(*stage) && deadline != 0 && now_ns >= deadline + beyond_ns &&
+           now_ns <= deadline + 3600 * NS_PER_S;
+}
+
+static bool in_database(unsigned stage)
+{
+    return stage == STAGE_GATE || stage == STAGE_DB || stage == STAGE_COMMIT;
+}
+
+/* For the sentinel, and not just again. */
+static bool database_is_well(const struct supervisor *supervisor, uint64_t now_ns)
+{
+    const struct verdict *verdict = &supervisor->database.verdict;
+    return verdict->state == DB_STATE_UP && now_ns >= verdict->since_ns + LATE_NS;
+}
+
+/* ---- the whole fleet ------------------------------------------------------------------------ */
+
+/* When more than half the fleet is stale at once, the machine was away, not the workers. */
+static void notice_common_staleness(struct supervisor *supervisor, uint64_t now_ns)
+{
+    unsigned alive = 0, stale = 0;
+    for (unsigned i = 0; i <= supervisor->config.workers; i++) {
+        const struct slot_record *record = &supervisor->slots[i];
+        if (record->state != SLOT_READY && record->state != SLOT_DEGRADED)
+            continue;
+        uint64_t beat_ns = atomic_load_explicit(&region_slot(supervisor->region, i)->heartbeat_ns,
+                                                memory_order_relaxed);
+        alive++;
+        stale += now_ns > beat_ns + supervisor->config.hang_timeout_s * NS_PER_S;
+    }
+    if (alive > 1 && stale * 2 > alive && now_ns >= supervisor->trust_heartbeats_ns)
+        supervisor->trust_heartbeats_ns = now_ns + DISTRUST_NS;
+}
+
+static bool is_late_in_database(const struct slot *slot, uint64_t beyond_ns, uint64_t now_ns)
+{
+    unsigned stage;
+    for (unsigned i = 0; i < CELLS_MAX; i++)
+        if (is_late(&slot->cell[i], beyond_ns, now_ns, &stage) && in_database(stage))
+            return true;
+    return false;
+}
+
+/* By its own evidence; a worker that has stopped asking has no thread left to be late. */
+static bool has_open_breaker(const struct supervisor *supervisor, unsigned slot)
+{
+    for (unsigned d = 0; d < DEPENDENCY_COUNT; d++)
+        if (supervisor->blame.past[slot].open[d] > 0)
+            return true;
+    return false;
+}
+
+static void notice_common_stall(struct supervisor *supervisor, uint64_t now_ns)
+{
+    unsigned alive = 0, waiting = 0, stuck = 0;
+    for (unsigned i = 0; i <= supervisor->config.workers; i++) {
+        const struct slot_record *record = &supervisor->slots[i];
+        const struct slot *slot = region_slot(supervisor->region, i);
+        if (record->state != SLOT_READY && record->state != SLOT_DEGRADED &&
+            record->state != SLOT_DRAINING)
+            continue;
+        /* They do not get stuck in the same moment: once one is, late is enough for the others. */
+        bool late = is_late_in_database(slot, 0, now_ns);
+        alive++;
+        waiting += late || has_open_breaker(supervisor, i);
+        stuck += late && is_late_in_database(slot, LATE_NS, now_ns);
+    }
+    if (stuck == 0 || waiting < 2 || waiting * 2 < alive || !database_is_well(supervisor, now_ns))
+        return;
+    if (now_ns >= supervisor->stall_until_ns)
+        journal(supervisor, EVENT_DB_STALLED, NULL, fault_desk_cause_of_database(supervisor),
+                "%u of %u workers wait for the database beyond their deadlines, the sentinel "
+                "does not: none is killed for it",
+                waiting, alive);
+    supervisor->stall_until_ns = now_ns + STALL_OVER_NS;
+}
+
+void hang_watch_fleet(struct supervisor *supervisor, uint64_t now_ns)
+{
+    notice_common_staleness(supervisor, now_ns);
+    notice_common_stall(supervisor, now_ns);
+}
+
+/* ---- one child ------------------------------------------------------------------------------ */
+
+/* A thread that is stuck for a reason of its own. */
 static bool has_stuck_thread(const struct supervisor *supervisor, const struct slot *slot,
                              uint64_t now_ns, unsigned *stage, uint32_t *stuck)
 {
     for (unsigned i = 0; i < CELLS_MAX; i++) {
-        const struct thread_cell *cell = &slot->cell[i];
-        uint64_t deadline = atomic_load_explicit(&cell->deadline_ns, memory_order_relaxed);
-        *stage = atomic_load_explicit(&cell->stage, memory_order_relaxed);
-        if (!atomic_load_explicit(&cell->in_request, memory_order_relaxed) ||
-            *stage >= STAGE_COUNT || waits_for_peer(*stage) || deadline == 0 ||
-            now_ns < deadline + 2 * NS_PER_S || now_ns > deadline + 3600 * NS_PER_S)
+        if (!is_late(&slot->cell[i], LATE_NS, now_ns, stage))
             continue;
-        bool database = *stage == STAGE_GATE || *stage == STAGE_DB || *stage == STAGE_COMMIT;
-        if (database && (supervisor->database.verdict.state != DB_STATE_UP ||
-                         now_ns < supervisor->database.verdict.since_ns + 2 * NS_PER_S ||
-                         somebody_commits(supervisor)))
+        if (in_database(*stage) &&
+            (!database_is_well(supervisor, now_ns) || hang_fleet_is_stalled(supervisor, now_ns) ||
+             somebody_commits(supervisor)))
             continue; /* the stall is everybody's, or just over */
         *stuck = i;
         return true;

@@ -25,6 +25,7 @@ static enum log_level level_of(unsigned type)
         return LOG_ERROR;
     case EVENT_WORKER_DEGRADED:
     case EVENT_PAUSED:
+    case EVENT_DB_STALLED:
     case EVENT_WAL_PINNED:
     case EVENT_BACKUP_FAILED:
     case EVENT_FAULT_START:

@@ -10,6 +10,7 @@
 #include "supervisor/control.h"
 #include "supervisor/fault_desk.h"
 #include "supervisor/gate_reset.h"
+#include "supervisor/hang.h"
 #include "supervisor/journal.h"
 #include "supervisor/notify.h"
 #include "supervisor/reload.h"
@@ -21,7 +22,6 @@
 #define TICK_NS           (100 * NS_PER_MS)
 #define FIRST_LOOK_LIMIT  (2 * NS_PER_S)    /* then workers start without a verdict */
 #define PAUSE_NS          (250 * NS_PER_MS) /* well below the shortest patience with others */
-#define DISTRUST_NS       (2 * NS_PER_S)
 #define KILL_ALL_LIMIT_NS (10 * NS_PER_S)
 
 void reconcile_init(struct supervisor *supervisor)
@@ -38,6 +38,9 @@ void reconcile_init(struct supervisor *supervisor)
     supervisor->life_since_ns = now_ns;
     database_init(supervisor, now_ns);
     slot_count_oom_kills(supervisor);
+    supervisor->started_event_id =
+        journal(supervisor, EVENT_SUPERVISOR_STARTED, NULL, 0, "pid %d, version %s, %u workers",
+                (int)supervisor->pid, VERSION, (unsigned)supervisor->config.workers);
 }
 
 /* ---- what is wanted ------------------------------------------------------------------------ */
@@ -46,6 +49,7 @@ static void want(struct supervisor *supervisor, unsigned slot, uint64_t now_ns)
 {
     struct slot_record *record = &supervisor->slots[slot];
     record->wanted = true;
+    record->last_event_id = supervisor->started_event_id;
     slot_take(supervisor, record, LIFE_FILL, now_ns);
 }
 
@@ -149,23 +153,6 @@ void reconcile_notice_pause(struct supervisor *supervisor, uint64_t expected_ns,
             (double)(now_ns - expected_ns) / (double)NS_PER_S);
 }
 
-/* When more than half the fleet is stale at once, the machine was away, not the workers. */
-static void notice_common_staleness(struct supervisor *supervisor, uint64_t now_ns)
-{
-    unsigned alive = 0, stale = 0;
-    for (unsigned i = 0; i <= supervisor->config.workers; i++) {
-        const struct slot_record *record = &supervisor->slots[i];
-        if (record->state != SLOT_READY && record->state != SLOT_DEGRADED)
-            continue;
-        uint64_t beat_ns = atomic_load_explicit(&region_slot(supervisor->region, i)->heartbeat_ns,
-                                                memory_order_relaxed);
-        alive++;
-        stale += now_ns > beat_ns + supervisor->config.hang_timeout_s * NS_PER_S;
-    }
-    if (alive > 1 && stale * 2 > alive && now_ns >= supervisor->trust_heartbeats_ns)
-        supervisor->trust_heartbeats_ns = now_ns + DISTRUST_NS;
-}
-
 /* ---- what is shown -------------------------------------------------------------------------- */
 
 static void count_fleet(struct supervisor *supervisor)
@@ -264,8 +251,13 @@ static void check_deadline(struct supervisor *supervisor, struct slot_record *re
             slot_take(supervisor, record, LIFE_WAIT_OVER, now_ns);
         return;
     }
-    if (record->state == SLOT_STARTING)
+    if (record->state == SLOT_STARTING) {
+        if (hang_fleet_is_stalled(supervisor, now_ns)) { /* its own read waits like all others */
+            record->deadline_ns = now_ns + TICK_NS;
+            return;
+        }
         record->killed_as = DEATH_FAILED_TO_START;
+    }
     slot_take(supervisor, record, LIFE_OVERDUE, now_ns);
 }
 
@@ -307,7 +299,7 @@ uint64_t reconcile(struct supervisor *supervisor, uint64_t now_ns)
     fault_desk_step(supervisor, now_ns);
     database_step(supervisor, now_ns);
     journal_collect(supervisor);
-    notice_common_staleness(supervisor, now_ns);
+    hang_watch_fleet(supervisor, now_ns);
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         struct slot_record *record = &supervisor->slots[i];
         slot_reap(record); /* also without its pidfd's word: that may not have been had */

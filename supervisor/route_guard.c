@@ -25,8 +25,10 @@ unsigned route_guard_blame(const struct death_report *report)
         several |= only != ENDPOINT_COUNT && only != thread->endpoint;
         only = thread->endpoint;
     }
-    /* A heart that stands still says nothing of the requests in flight. */
-    if (several || report->hung || report->fatal_cell != NO_CELL || !can_be_shut(only))
+    /* A heart that stands still says nothing of the requests in flight, nor does a start that
+     * took too long: what it waited for was a read of its own. */
+    if (several || report->hung || report->class == DEATH_FAILED_TO_START ||
+        report->fatal_cell != NO_CELL || !can_be_shut(only))
         return ENDPOINT_COUNT;
     return only;
 }

@@ -53,8 +53,9 @@ enum guard_change {
 };
 
 /* The endpoint a charged death is blamed on, ENDPOINT_COUNT when that cannot be said: the route of
- * the thread that crashed or is stuck; for a crash without one, the only route in flight. Routes
- * for health and requests that matched none are never blamed. */
+ * the thread that crashed or is stuck; for a crash without one, the only route in flight, unless it
+ * came before the worker served. Routes for health and requests that matched none are never blamed.
+ */
 unsigned route_guard_blame(const struct death_report *report);
 
 /* A charged death named this route. first_ns: length of the first quarantine. */

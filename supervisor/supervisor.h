@@ -112,7 +112,9 @@ struct supervisor {
     struct aggregate aggregate;
     uint64_t next_tick_ns, next_aggregate_ns;
     uint64_t trust_heartbeats_ns; /* staleness before this time is our own fault */
+    uint64_t stall_until_ns;      /* the whole fleet waits for the database, at least until then */
     uint64_t events;              /* last event id */
+    uint64_t started_event_id;    /* the cause of everybody's first start */
     uint64_t deaths;              /* last death report's id */
     struct death_report report;   /* being written; id 0: none */
     uint64_t backup_requests;     /* number of the newest one */

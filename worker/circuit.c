@@ -93,6 +93,8 @@ void circuit_init(struct circuit *circuit, struct child *child, enum dependency 
         .failure_pct = (unsigned)config->breaker_failure_pct,
         .min_calls = (unsigned)config->breaker_min_calls,
         .fast_window_s = (unsigned)config->breaker_fast_window_s,
+        .permits = (unsigned)(dependency == DEPENDENCY_DB_READ ? config->bulkhead_read
+                                                               : config->bulkhead_write),
         .open_ns = config->breaker_open_s * NS_PER_S,
     };
     struct breaker_public before;

@@ -25,7 +25,7 @@ LIFECYCLE = {
     "worker_started", "worker_ready", "worker_died", "worker_hung", "worker_restarted",
     "worker_quarantined", "worker_degraded", "worker_recovered", "db_unavailable", "db_recovered",
     "breaker_open", "breaker_half_open", "breaker_closed", "route_quarantined", "drain", "reload",
-    "fault_start", "fault_end", "last_resort_began", "last_resort_ended"}
+    "fault_start", "fault_end", "last_resort_began", "last_resort_ended", "supervisor_started"}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 

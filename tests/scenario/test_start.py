@@ -169,6 +169,17 @@ def test_the_shipped_configuration_is_valid_and_its_values_are_the_defaults(tmp_
     assert values(shipped.stdout) == values(spelled.stdout)
 
 
+def test_the_first_event_is_the_start_and_the_cause_of_all_others(make_server):
+    server = make_server(workers=2)
+    first, *rest = server.events()
+    assert (first["id"], first["event"], first["cause_id"]) == (1, "supervisor_started", None), first
+    assert first["text"].startswith(f"pid {server.process.pid}, version ")
+    started = [e for e in rest if e["event"] == "worker_started"]
+    assert {e["slot"] for e in started} >= {0, 1} and {e["cause_id"] for e in started} == {1}, started
+    ready = [e for e in rest if e["event"] == "worker_ready"]
+    assert ready and {e["cause_id"] for e in ready} <= {e["id"] for e in started}, ready
+
+
 def test_stopping_while_starting(make_server):
     server = make_server(start=False)
     server.start(wait=False)

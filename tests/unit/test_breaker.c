@@ -19,7 +19,7 @@ static int begin(void **unused)
 {
     (void)unused;
     settings = (struct breaker_settings){
-        .window_s = 30, .failure_pct = 50, .min_calls = 10, .fast_window_s = 0, .open_ns = 10 * S};
+        .window_s = 30, .failure_pct = 50, .min_calls = 10, .permits = 20, .open_ns = 10 * S};
     now_ns = 1000 * S;
     breaker_adopt(&breaker, &settings, &(struct breaker_public){0}, false, now_ns);
     return 0;
@@ -201,16 +201,117 @@ static void the_fast_window_opens_within_two_seconds_of_total_failure(void **unu
     assert_true(worst <= 2);
 }
 
-static void the_fast_window_wants_twenty_calls(void **unused)
+static void the_fast_window_wants_ten_to_twenty_calls_as_there_are_permits(void **unused)
+{
+    (void)unused;
+    static const struct {
+        unsigned permits, wanted;
+    } cases[] = {{1, 10}, {10, 10}, {16, 16}, {20, 20}, {64, 20}};
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin(NULL);
+        breaker.settings.fast_window_s = 2;
+        breaker.settings.permits = cases[i].permits;
+        calls(200, BREAKER_SUCCESS);
+        now_ns += 3 * S;
+        calls(cases[i].wanted - 1, BREAKER_FAILURE);
+        assert_int_equal(breaker.state, BREAKER_CLOSED);
+        calls(1, BREAKER_FAILURE);
+        assert_int_equal(breaker.move, MOVE_FAST);
+    }
+}
+
+/* Seconds from the moment when every call takes `took_ns` (0: never ends) until it opens. 16 permits
+ * taken by `rate` calls a second that wait for one, 100 quick calls a second before. */
+static double time_to_open_by_slowness(uint64_t took_ns, unsigned rate, uint64_t offset_ns)
+{
+    struct breaker_permit running[16];
+    uint64_t until_ns[16] = {0}, owed = 0;
+    begin(NULL);
+    breaker.settings.fast_window_s = 2;
+    breaker.settings.permits = 16;
+    now_ns += offset_ns;
+    for (unsigned i = 0; i < 3100; i++, now_ns += 10 * MS)
+        calls(1, BREAKER_SUCCESS);
+    uint64_t start_ns = now_ns;
+    for (unsigned step = 0; now_ns < start_ns + 30 * S; step++, now_ns += 10 * MS) {
+        owed = owed + rate > 800 ? 800 : owed + rate; /* hundredths; eight may wait */
+        for (unsigned i = 0; i < 16 && breaker.state == BREAKER_CLOSED; i++) {
+            if (until_ns[i] && now_ns >= until_ns[i]) {
+                leave(running[i], BREAKER_SUCCESS);
+                until_ns[i] = 0;
+            }
+            if (!until_ns[i] && owed >= 100 && breaker.state == BREAKER_CLOSED) {
+                owed -= 100;
+                running[i] = enter();
+                until_ns[i] = took_ns ? now_ns + took_ns : UINT64_MAX;
+            }
+        }
+        if (step % 10 == 0 && breaker.state == BREAKER_CLOSED)
+            breaker_tick(&breaker, now_ns, 0);
+        if (breaker.state == BREAKER_OPEN)
+            return (double)(now_ns - start_ns) / (double)S;
+    }
+    fail_msg("never opened: calls of %.2f s, %u a second", (double)took_ns / (double)S, rate);
+    return 0;
+}
+
+static void slowness_alone_opens_it_however_slow_in_five_seconds(void **unused)
+{
+    (void)unused;
+    static const uint64_t takes[] = {1050 * MS, 1200 * MS, 1500 * MS, 2 * S, 3 * S, 10 * S, 0};
+    static const unsigned rates[] = {20, 75, 1000};
+    double worst = 0;
+    for (unsigned t = 0; t < sizeof takes / sizeof takes[0]; t++)
+        for (unsigned r = 0; r < 3; r++)
+            for (uint64_t offset_ns = 0; offset_ns < S; offset_ns += 70 * MS) {
+                double took = time_to_open_by_slowness(takes[t], rates[r], offset_ns);
+                worst = took > worst ? took : worst;
+                assert_int_equal(breaker.move, MOVE_FAST);
+            }
+    printf("every call slow: opened after at most %.2f s\n", worst);
+    assert_true(worst <= 5);
+}
+
+/* As many as there are permits, one every half second: no window ever sees many begin to be slow. */
+static void calls_that_hang_open_it_one_by_one(void **unused)
 {
     (void)unused;
     breaker.settings.fast_window_s = 2;
-    calls(200, BREAKER_SUCCESS);
-    now_ns += 3 * S;
-    calls(19, BREAKER_FAILURE);
-    assert_int_equal(breaker.state, BREAKER_CLOSED);
-    calls(1, BREAKER_FAILURE);
+    breaker.settings.permits = 16;
+    breaker.settings.min_calls = 30;
+    unsigned hanging = 0;
+    for (; breaker.state == BREAKER_CLOSED; hanging++) {
+        assert_in_range(hanging, 0, 15);
+        enter();
+        for (unsigned i = 0; i < 5 && breaker.state == BREAKER_CLOSED; i++, now_ns += 100 * MS)
+            breaker_tick(&breaker, now_ns, 0);
+    }
     assert_int_equal(breaker.move, MOVE_FAST);
+    assert_int_equal(breaker.window.calls, breaker.window.slow); /* each once */
+    assert_in_range(breaker.window.calls, 8, 16);
+}
+
+/* Quick calls beside a few that hang are no reason, nor is it one when nobody calls any more. */
+static void what_is_only_partly_slow_stays_closed(void **unused)
+{
+    (void)unused;
+    breaker.settings.fast_window_s = 2;
+    breaker.settings.permits = 16;
+    for (unsigned i = 0; i < 8; i++)
+        enter();
+    for (unsigned i = 0; i < 600; i++, now_ns += 10 * MS) {
+        calls(1, BREAKER_SUCCESS);
+        breaker_tick(&breaker, now_ns, 0);
+        assert_int_equal(breaker.state, BREAKER_CLOSED);
+    }
+    begin(NULL);
+    calls(8, BREAKER_SUCCESS);
+    now_ns += 2 * S;
+    calls(7, BREAKER_FAILURE);
+    for (unsigned i = 0; i < 600; i++, now_ns += 100 * MS) {
+        breaker_tick(&breaker, now_ns, 0);
+        assert_int_equal(breaker.state, BREAKER_CLOSED);
+    }
 }
 
 static void half_of_ten_calls_are_enough_and_less_is_not(void **unused)
@@ -475,7 +576,10 @@ int main(void)
         TEST(a_lost_probe_does_not_wedge_half_open),
         TEST(time_to_open_is_window_times_threshold_over_failure_rate),
         TEST(the_fast_window_opens_within_two_seconds_of_total_failure),
-        TEST(the_fast_window_wants_twenty_calls),
+        TEST(the_fast_window_wants_ten_to_twenty_calls_as_there_are_permits),
+        TEST(slowness_alone_opens_it_however_slow_in_five_seconds),
+        TEST(calls_that_hang_open_it_one_by_one),
+        TEST(what_is_only_partly_slow_stays_closed),
         TEST(half_of_ten_calls_are_enough_and_less_is_not),
         TEST(few_calls_open_it_by_five_failures_in_a_row),
         TEST(calls_still_running_count_as_slow_each_once),

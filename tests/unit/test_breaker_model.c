@@ -21,6 +21,7 @@
 struct result {
     uint64_t second;
     bool failed, slow;
+    bool still; /* no result: a call that was counted slow before ran on in this second */
 };
 
 /* One call as the model knows it. */
@@ -29,6 +30,7 @@ struct call {
     uint64_t start_ns;
     struct result *counted; /* slow already while it runs */
     uint64_t counted_at;    /* its number, for the ring may have passed it */
+    uint64_t seen_s;        /* the newest second it has an entry for */
     struct breaker_permit permit;
 };
 
@@ -56,6 +58,10 @@ static struct breaker_count count_since(uint64_t second)
         const struct result *result = &model.result[i % RESULTS];
         if (result->second < second)
             continue;
+        if (result->still) {
+            count.still++;
+            continue;
+        }
         count.calls++;
         count.failed += result->failed;
         count.slow += result->slow;
@@ -92,13 +98,22 @@ static void go(enum breaker_state state, enum breaker_move move)
             now_ns + model.settings.open_ns / 10 * 9 + chance % (model.settings.open_ns / 5 + 1);
 }
 
+/* A call that runs on is a bad call of its second. */
+static bool fast_is_bad(const struct breaker_count *fast)
+{
+    unsigned permits = model.settings.permits, bad = fast->bad + fast->still;
+    unsigned calls = fast->calls + fast->still;
+    unsigned enough = permits > 20 ? 20 : permits < 10 ? 10 : permits;
+    return calls >= enough && 10 * bad >= 9 * calls;
+}
+
 static void judge(void)
 {
     const struct breaker_settings *s = &model.settings;
     struct breaker_count all = count_since(seconds_ago(s->window_s)), fast = {0};
     if (s->fast_window_s)
         fast = count_since(seconds_ago(s->fast_window_s));
-    if (fast.calls >= 20 && 10 * fast.bad >= 9 * fast.calls)
+    if (fast_is_bad(&fast))
         go(BREAKER_OPEN, MOVE_FAST);
     else if (all.calls < s->min_calls && model.in_a_row >= 5 && all.failed >= 5)
         go(BREAKER_OPEN, MOVE_CONSECUTIVE);
@@ -111,7 +126,7 @@ static void judge(void)
 static struct result *add(bool failed, bool slow)
 {
     struct result *result = &model.result[model.results++ % RESULTS];
-    *result = (struct result){now_ns / NS_PER_S, failed, slow};
+    *result = (struct result){now_ns / NS_PER_S, failed, slow, false};
     assert_true(model.results - model.first < RESULTS);
     return result;
 }
@@ -168,19 +183,34 @@ static void model_record(struct call *own, enum breaker_result result)
 
 static void model_tick(void)
 {
+    bool news = false;
     for (unsigned i = 0; i < CALLS; i++) {
         struct call *running = &call[i];
-        if (!running->live || !running->current || running->counted || !running->start_ns ||
+        if (!running->live || !running->current || !running->start_ns ||
             now_ns - running->start_ns < NS_PER_S)
             continue;
         if (model.state == BREAKER_HALF_OPEN) {
             go(BREAKER_OPEN, MOVE_PROBE_SLOW);
-        } else {
+        } else if (!running->counted) {
             running->counted_at = model.results;
             running->counted = add(false, true);
-            judge();
+            running->seen_s = running->counted->second;
+            news = true;
+        } else if (running->seen_s != now_ns / NS_PER_S) {
+            struct result *still = add(false, false);
+            still->still = true;
+            running->seen_s = still->second;
         }
     }
+    if (model.state != BREAKER_CLOSED)
+        return;
+    struct breaker_count fast = {0};
+    if (model.settings.fast_window_s)
+        fast = count_since(seconds_ago(model.settings.fast_window_s));
+    if (news)
+        judge();
+    else if (fast_is_bad(&fast))
+        go(BREAKER_OPEN, MOVE_FAST);
 }
 
 /* ---- a step of both -------------------------------------------------------------------------- */
@@ -267,6 +297,7 @@ static void begin(uint64_t *random)
         .window_s = 1 + (unsigned)(random_next(random) % 30),
         .failure_pct = 20 + (unsigned)(random_next(random) % 81),
         .min_calls = 1 + (unsigned)(random_next(random) % 30),
+        .permits = 1 + (unsigned)(random_next(random) % CALLS),
         .open_ns = (1 + random_next(random) % 10) * NS_PER_S,
     };
     model.settings.fast_window_s =

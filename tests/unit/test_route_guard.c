@@ -83,6 +83,15 @@ static void who_is_blamed(void **unused)
         if (route_guard_blame(&report) != rows[i].blamed)
             fail_msg("%s: blamed %u", rows[i].what, route_guard_blame(&report));
     }
+    report = (struct death_report){.fatal_cell = NO_CELL,
+                                   .thread_count = 1,
+                                   .thread = {{.endpoint = ENDPOINT_ITEM_GET, .in_request = 1}}};
+    report.class = DEATH_SIGNAL;
+    assert_int_equal(route_guard_blame(&report), ENDPOINT_ITEM_GET);
+    report.class = DEATH_FAILED_TO_START; /* its own read was late, not this one */
+    assert_int_equal(route_guard_blame(&report), ENDPOINT_COUNT);
+    report.fatal_cell = 0; /* but who crashes before it serves did crash */
+    assert_int_equal(route_guard_blame(&report), ENDPOINT_ITEM_GET);
     report.thread_count = UINT32_MAX;
     route_guard_blame(&report); /* reads no further than there are cells */
 }

@@ -8,24 +8,25 @@
 #include "common/clock.h"
 #include "common/slot_view.h"
 #include "tools/drill/measure.h"
+#include "tools/drill/report_parts.h"
 #include "tools/drill/words.h"
 
 /* ---- pieces -------------------------------------------------------------------------------- */
 
 /* JSON has no NaN: what was not measured is null. */
-static json_t *real(double value)
+json_t *report_real(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-static void set(json_t *object, const char *key, json_t *value)
+void report_set(json_t *object, const char *key, json_t *value)
 {
     json_object_set_new(object, key, value);
 }
 
 /* Seconds since the fault began; before there was one, since the load did, or since the first
  * event. */
-static double since(const struct evidence *evidence, uint64_t t_ns)
+double report_since(const struct evidence *evidence, uint64_t t_ns)
 {
     uint64_t zero_ns = evidence->fault_ns  ? evidence->fault_ns
                        : evidence->load_ns ? evidence->load_ns
@@ -36,7 +37,7 @@ static double since(const struct evidence *evidence, uint64_t t_ns)
 }
 
 /* Texts of the server are printable ASCII; still, a bad one must not lose the report. */
-static json_t *text(const char *words)
+json_t *report_text(const char *words)
 {
     json_t *value = json_string(words);
     return value ? value : json_null();
@@ -49,16 +50,16 @@ static json_t *claims(const struct spec *spec)
     for (unsigned i = 0; i < spec->probe_count; i++) {
         const struct spec_probe *probe = &spec->probe[i];
         json_t *one = json_object();
-        set(one, "probe", text(probe->value.text));
-        set(one, "op", text(comparison_name((enum comparison)probe->op)));
-        set(one, "limit", real(probe->limit));
-        set(one, "asserted", real(probe->limit * probe->noise));
-        set(one, "measured", json_null());
-        set(one, "margin", json_null());
-        set(one, "holds", json_null());
-        set(one, "level", text(probe->should ? "should" : "must"));
-        set(one, "during", text(window_name(probe->during)));
-        set(one, "worst_s", json_null());
+        report_set(one, "probe", report_text(probe->value.text));
+        report_set(one, "op", report_text(comparison_name((enum comparison)probe->op)));
+        report_set(one, "limit", report_real(probe->limit));
+        report_set(one, "asserted", report_real(probe->limit * probe->noise));
+        report_set(one, "measured", json_null());
+        report_set(one, "margin", json_null());
+        report_set(one, "holds", json_null());
+        report_set(one, "level", report_text(probe->should ? "should" : "must"));
+        report_set(one, "during", report_text(window_name(probe->during)));
+        report_set(one, "worst_s", json_null());
         json_array_append_new(list, one);
     }
     return list;
@@ -70,16 +71,16 @@ static json_t *lines(const struct drill_verdict *verdict)
     for (unsigned i = 0; i < verdict->line_count; i++) {
         const struct verdict_line *line = &verdict->line[i];
         json_t *one = json_object();
-        set(one, "probe", text(line->name));
-        set(one, "op", text(comparison_name(line->op)));
-        set(one, "limit", real(line->limit));
-        set(one, "asserted", real(line->asserted));
-        set(one, "measured", real(line->measured));
-        set(one, "margin", real(line->margin));
-        set(one, "holds", json_boolean(line->holds));
-        set(one, "level", text(line->should ? "should" : "must"));
-        set(one, "during", *line->during ? text(line->during) : json_null());
-        set(one, "worst_s", real(line->worst_s));
+        report_set(one, "probe", report_text(line->name));
+        report_set(one, "op", report_text(comparison_name(line->op)));
+        report_set(one, "limit", report_real(line->limit));
+        report_set(one, "asserted", report_real(line->asserted));
+        report_set(one, "measured", report_real(line->measured));
+        report_set(one, "margin", report_real(line->margin));
+        report_set(one, "holds", json_boolean(line->holds));
+        report_set(one, "level", report_text(line->should ? "should" : "must"));
+        report_set(one, "during", *line->during ? report_text(line->during) : json_null());
+        report_set(one, "worst_s", report_real(line->worst_s));
         json_array_append_new(list, one);
     }
     return list;
@@ -95,7 +96,8 @@ static json_t *phases(const struct evidence *evidence)
                {"fault_s", evidence->fault_ns},  {"clear_s", evidence->clear_ns},
                {"after_s", evidence->after_ns},  {"end_s", evidence->end_ns}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        set(one, all[i].name, all[i].ns ? real(since(evidence, all[i].ns)) : json_null());
+        report_set(one, all[i].name,
+                   all[i].ns ? report_real(report_since(evidence, all[i].ns)) : json_null());
     return one;
 }
 
@@ -124,9 +126,9 @@ static json_t *bands(const struct spec *spec)
             continue;
         json_t *one = json_object();
         words_of_step(step, words, sizeof words);
-        set(one, "from_s", real(step->at_s));
-        set(one, "to_s", real(band_end(spec, step)));
-        set(one, "text", text(words));
+        report_set(one, "from_s", report_real(step->at_s));
+        report_set(one, "to_s", report_real(band_end(spec, step)));
+        report_set(one, "text", report_text(words));
         json_array_append_new(list, one);
     }
     return list;
@@ -139,8 +141,8 @@ static json_t *method(const struct spec *spec)
         char words[400];
         json_t *one = json_object();
         words_of_step(&spec->step[i], words, sizeof words);
-        set(one, "at_s", real(spec->step[i].at_s));
-        set(one, "text", text(words));
+        report_set(one, "at_s", report_real(spec->step[i].at_s));
+        report_set(one, "text", report_text(words));
         json_array_append_new(list, one);
     }
     return list;
@@ -149,12 +151,13 @@ static json_t *method(const struct spec *spec)
 static json_t *detectors(const struct evidence *evidence, const struct drill_verdict *verdict)
 {
     json_t *one = json_object();
-    set(one, "degraded_s", real(verdict->detect_degraded_s));
-    set(one, "verdict_s", real(verdict->detect_verdict_s));
-    set(one, "breaker_s", real(verdict->detect_breaker_s));
-    set(one, "event", *evidence->spec->detect_by ? text(evidence->spec->detect_by) : json_null());
-    set(one, "event_s", real(verdict->detect_event_s));
-    set(one, "first_failure_s", real(verdict->first_failure_s));
+    report_set(one, "degraded_s", report_real(verdict->detect_degraded_s));
+    report_set(one, "verdict_s", report_real(verdict->detect_verdict_s));
+    report_set(one, "breaker_s", report_real(verdict->detect_breaker_s));
+    report_set(one, "event",
+               *evidence->spec->detect_by ? report_text(evidence->spec->detect_by) : json_null());
+    report_set(one, "event_s", report_real(verdict->detect_event_s));
+    report_set(one, "first_failure_s", report_real(verdict->first_failure_s));
     return one;
 }
 
@@ -164,10 +167,10 @@ static json_t *compartments(const struct drill_verdict *verdict)
     for (unsigned i = 0; i < verdict->compartment_count; i++) {
         const struct compartment *compartment = &verdict->compartment[i];
         json_t *one = json_object();
-        set(one, "name", text(compartment->name));
-        set(one, "targeted", json_boolean(compartment->targeted));
-        set(one, "before", real(compartment->before));
-        set(one, "during", real(compartment->during));
+        report_set(one, "name", report_text(compartment->name));
+        report_set(one, "targeted", json_boolean(compartment->targeted));
+        report_set(one, "before", report_real(compartment->before));
+        report_set(one, "during", report_real(compartment->during));
         json_array_append_new(list, one);
     }
     return list;
@@ -184,30 +187,32 @@ static json_t *who(const struct event *event)
     slot_view_label((unsigned)event->slot, label);
     bool worker = (unsigned)event->slot < WORKER_SLOTS_MAX;
     snprintf(words, sizeof words, "%s%s", worker ? "worker " : "", label);
-    return text(words);
+    return report_text(words);
 }
 
 static json_t *of_event(const struct evidence *evidence, const struct event *event)
 {
     json_t *one = json_object();
-    set(one, "t_s", real(since(evidence, evidence_mono_ns(evidence, event->wall_us))));
-    set(one, "from", text("server"));
-    set(one, "event", text(event_name(event->type)));
-    set(one, "text", text(event->text));
-    set(one, "id", json_integer((json_int_t)event->id));
-    set(one, "cause_id", event->cause_id ? json_integer((json_int_t)event->cause_id) : json_null());
-    set(one, "who", who(event));
-    set(one, "slot", event->slot >= 0 ? json_integer(event->slot) : json_null());
+    report_set(one, "t_s",
+               report_real(report_since(evidence, evidence_mono_ns(evidence, event->wall_us))));
+    report_set(one, "from", report_text("server"));
+    report_set(one, "event", report_text(event_name(event->type)));
+    report_set(one, "text", report_text(event->text));
+    report_set(one, "id", json_integer((json_int_t)event->id));
+    report_set(one, "cause_id",
+               event->cause_id ? json_integer((json_int_t)event->cause_id) : json_null());
+    report_set(one, "who", who(event));
+    report_set(one, "slot", event->slot >= 0 ? json_integer(event->slot) : json_null());
     return one;
 }
 
 static json_t *of_deed(const struct evidence *evidence, const struct deed *deed)
 {
     json_t *one = json_object();
-    set(one, "t_s", real(since(evidence, deed->t_ns)));
-    set(one, "from", text("drill"));
-    set(one, "event", text(deed->failed ? "failed" : "done"));
-    set(one, "text", text(deed->text));
+    report_set(one, "t_s", report_real(report_since(evidence, deed->t_ns)));
+    report_set(one, "from", report_text("drill"));
+    report_set(one, "event", report_text(deed->failed ? "failed" : "done"));
+    report_set(one, "text", report_text(deed->text));
     return one;
 }
 
@@ -229,152 +234,15 @@ static json_t *timeline(const struct evidence *evidence)
     return list;
 }
 
-/* ---- series -------------------------------------------------------------------------------- */
-
-static json_t *load_series(const struct evidence *evidence)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(evidence->rows); i++) {
-        json_t *one = json_deep_copy(json_array_get(evidence->rows, i));
-        set(one, "t_s", real(since(evidence, evidence->load_ns + i * NS_PER_S)));
-        json_array_append_new(list, one);
-    }
-    return list;
-}
-
-static json_t *health_series(const struct evidence *evidence)
-{
-    json_t *list = json_array();
-    for (uint64_t t = evidence->load_ns; t && t < evidence->end_ns; t += NS_PER_S) {
-        double sent = 0, failed = 0, not_healthy = 0;
-        json_t *one = json_object();
-        for (size_t i = 0; i < evidence->look_count; i++) {
-            const struct look *look = &evidence->look[i];
-            bool here = look->sent_ns >= t && look->sent_ns < t + NS_PER_S;
-            sent += here;
-            failed += here && look->result > LOOK_FAILING;
-            not_healthy += here && look->result != LOOK_HEALTHY && look->result <= LOOK_FAILING;
-        }
-        set(one, "t_s", real(since(evidence, t)));
-        set(one, "sent", real(sent));
-        set(one, "failed", real(failed));
-        set(one, "not_healthy", real(not_healthy));
-        set(one, "p50_ms", real(measure_health_ms(evidence, t, t + NS_PER_S, 50)));
-        set(one, "p99_ms", real(measure_health_ms(evidence, t, t + NS_PER_S, 99)));
-        json_array_append_new(list, one);
-    }
-    return list;
-}
-
-static json_t *rates(const struct sample *from, const struct sample *to, unsigned class)
-{
-    double seconds = (double)(to->t_ns - from->t_ns) / (double)NS_PER_S;
-    json_t *one = json_object();
-    set(one, "answers_per_s", real((double)(to->answers[class] - from->answers[class]) / seconds));
-    set(one, "failures_per_s",
-        real((double)(to->failures[class] - from->failures[class]) / seconds));
-    return one;
-}
-
-/* One row a second. */
-static json_t *server_series(const struct evidence *evidence)
-{
-    json_t *list = json_array();
-    for (uint64_t t = evidence->load_ns; t && t < evidence->end_ns; t += NS_PER_S) {
-        size_t first = measure_sample_at(evidence, t);
-        size_t last = measure_sample_at(evidence, t + NS_PER_S);
-        if (last >= evidence->sample_count || first == last)
-            continue; /* nobody to ask: a gap */
-        const struct sample *from = &evidence->sample[first], *to = &evidence->sample[last];
-        json_t *one = json_object(), *classes = json_object();
-        set(one, "t_s", real(since(evidence, t)));
-        set(one, "db_state", text(db_state_name(to->db_state)));
-        set(one, "status", json_integer(to->status));
-        set(one, "ready", json_integer(to->ready));
-        set(one, "quarantined", json_integer(to->quarantined));
-        set(one, "breakers", json_integer(to->breakers));
-        set(one, "lost", json_integer((json_int_t)(to->lost - from->lost)));
-        for (unsigned class = 0; class < CLASS_COUNT; class ++)
-            set(classes, class_name(class), rates(from, to, class));
-        set(one, "classes", classes);
-        json_array_append_new(list, one);
-    }
-    return list;
-}
-
-/* A metric as an expression names it. */
-static json_t *selector_text(const struct selector *selector)
-{
-    char words[400];
-    size_t length = (size_t)snprintf(words, sizeof words, "%s", selector->name);
-    for (unsigned i = 0; i < selector->label_count && length < sizeof words; i++)
-        length += (size_t)snprintf(words + length, sizeof words - length, "%s%s%s%s", i ? "," : "{",
-                                   selector->label[i].key, selector->label[i].differs ? "!=" : "=",
-                                   selector->label[i].value);
-    if (selector->label_count > 0 && length < sizeof words)
-        snprintf(words + length, sizeof words - length, "}");
-    return text(words);
-}
-
-static double value_in(const struct evidence *evidence, unsigned index, uint64_t t_ns)
-{
-    size_t first = measure_sample_at(evidence, t_ns);
-    size_t last = measure_sample_at(evidence, t_ns + NS_PER_S);
-    if (last >= evidence->sample_count || first == last)
-        return (double)NAN; /* nobody to ask: a gap */
-    const struct sample *from = &evidence->sample[first], *to = &evidence->sample[last];
-    size_t at = evidence_value_at(&evidence->spec->selectors, index);
-    if (evidence->spec->selectors.all[index].gauge)
-        return to->value[at];
-    return (to->value[at] - from->value[at]) * (double)NS_PER_S / (double)(to->t_ns - from->t_ns);
-}
-
-/* What the probes and the proof ask of the region, second by second; histograms are in the load's
- * own numbers. */
-static json_t *metric_series(const struct evidence *evidence)
-{
-    json_t *list = json_array();
-    for (unsigned i = 0; i < evidence->spec->selectors.count; i++) {
-        const struct selector *selector = &evidence->spec->selectors.all[i];
-        json_t *one = json_object(), *rows = json_array();
-        if (selector->histogram) {
-            json_decref(one);
-            json_decref(rows);
-            continue;
-        }
-        for (uint64_t t = evidence->load_ns; t && t < evidence->end_ns; t += NS_PER_S) {
-            json_t *row = json_object();
-            set(row, "t_s", real(since(evidence, t)));
-            set(row, "value", real(value_in(evidence, i, t)));
-            json_array_append_new(rows, row);
-        }
-        set(one, "metric", selector_text(selector));
-        set(one, "gauge", json_boolean(selector->gauge));
-        set(one, "rows", rows);
-        json_array_append_new(list, one);
-    }
-    return list;
-}
-
 /* ---- the whole ----------------------------------------------------------------------------- */
-
-static json_t *series(const struct evidence *evidence)
-{
-    json_t *one = json_object();
-    set(one, "load", load_series(evidence));
-    set(one, "health", health_series(evidence));
-    set(one, "server", server_series(evidence));
-    set(one, "metrics", metric_series(evidence));
-    return one;
-}
 
 static json_t *anomalies(const struct spec *spec)
 {
     json_t *list = json_array();
     for (unsigned i = 0; i < spec->anomaly_count; i++) {
         json_t *one = json_object();
-        set(one, "metric", text(spec->anomaly[i].metric));
-        set(one, "expected", json_boolean(spec->anomaly[i].expected));
+        report_set(one, "metric", report_text(spec->anomaly[i].metric));
+        report_set(one, "expected", json_boolean(spec->anomaly[i].expected));
         json_array_append_new(list, one);
     }
     return list;
@@ -386,42 +254,45 @@ json_t *drill_report_json(const struct evidence *evidence, const struct drill_ve
     json_t *root = json_object(), *result = json_object(), *proof = json_object();
     json_t *audit = json_object(), *leakage = json_object();
     char started[CLOCK_RFC3339_SIZE];
-    set(root, "drill", text(spec->name));
-    set(root, "title", text(spec->title));
-    set(root, "teaches", text(spec->teaches));
-    set(root, "loop", *spec->loop ? text(spec->loop) : json_null());
-    set(root, "mitigation", *spec->mitigation ? text(spec->mitigation) : json_null());
+    report_set(root, "drill", report_text(spec->name));
+    report_set(root, "title", report_text(spec->title));
+    report_set(root, "teaches", report_text(spec->teaches));
+    report_set(root, "loop", *spec->loop ? report_text(spec->loop) : json_null());
+    report_set(root, "mitigation", *spec->mitigation ? report_text(spec->mitigation) : json_null());
     clock_rfc3339(started, evidence->load_ns / NS_PER_US + evidence->wall_minus_mono_us);
-    set(root, "started", evidence->load_ns ? text(started) : json_null());
-    set(result, "result", text(drill_result_name(verdict->result)));
-    set(result, "why", text(verdict->why));
-    set(result, "exit_code", json_integer(drill_exit_code(verdict->result)));
-    set(root, "verdict", result);
-    set(root, "hypothesis", verdict->line_count > 0 ? lines(verdict) : claims(spec));
-    set(proof, "text", text(spec->proof.text));
-    set(proof, "found", text(verdict->proof));
-    set(proof, "holds", json_boolean(verdict->proven));
-    set(root, "proof", proof);
-    set(root, "phases", phases(evidence));
-    set(root, "method", method(spec));
-    set(root, "bands", bands(spec));
-    set(root, "detect", detectors(evidence, verdict));
-    set(root, "recover_s", real(verdict->recover_s));
-    set(root, "blast_share", real(verdict->blast_share));
-    set(root, "compartments", compartments(verdict));
-    set(leakage, "points", real(verdict->leakage_points));
-    set(leakage, "where", *verdict->leakage_where ? text(verdict->leakage_where) : json_null());
-    set(root, "leakage", leakage);
-    set(audit, "lost", real(verdict->lost));
-    set(audit, "duplicate", real(verdict->duplicate));
-    set(audit, "corrupt", real(verdict->corrupt));
-    set(audit, "integrity_ok",
-        evidence->integrity_asked ? json_boolean(evidence->integrity_ok) : json_null());
-    set(root, "audit", audit);
-    set(root, "anomaly", anomalies(spec));
-    set(root, "timeline", timeline(evidence));
-    set(root, "series", series(evidence));
-    set(root, "load", evidence->summary[0] ? json_incref(evidence->summary[0]) : json_null());
-    set(root, "load2", evidence->summary[1] ? json_incref(evidence->summary[1]) : json_null());
+    report_set(root, "started", evidence->load_ns ? report_text(started) : json_null());
+    report_set(result, "result", report_text(drill_result_name(verdict->result)));
+    report_set(result, "why", report_text(verdict->why));
+    report_set(result, "exit_code", json_integer(drill_exit_code(verdict->result)));
+    report_set(root, "verdict", result);
+    report_set(root, "hypothesis", verdict->line_count > 0 ? lines(verdict) : claims(spec));
+    report_set(proof, "text", report_text(spec->proof.text));
+    report_set(proof, "found", report_text(verdict->proof));
+    report_set(proof, "holds", json_boolean(verdict->proven));
+    report_set(root, "proof", proof);
+    report_set(root, "phases", phases(evidence));
+    report_set(root, "method", method(spec));
+    report_set(root, "bands", bands(spec));
+    report_set(root, "detect", detectors(evidence, verdict));
+    report_set(root, "recover_s", report_real(verdict->recover_s));
+    report_set(root, "blast_share", report_real(verdict->blast_share));
+    report_set(root, "compartments", compartments(verdict));
+    report_set(leakage, "points", report_real(verdict->leakage_points));
+    report_set(leakage, "where",
+               *verdict->leakage_where ? report_text(verdict->leakage_where) : json_null());
+    report_set(root, "leakage", leakage);
+    report_set(audit, "lost", report_real(verdict->lost));
+    report_set(audit, "duplicate", report_real(verdict->duplicate));
+    report_set(audit, "corrupt", report_real(verdict->corrupt));
+    report_set(audit, "integrity_ok",
+               evidence->integrity_asked ? json_boolean(evidence->integrity_ok) : json_null());
+    report_set(root, "audit", audit);
+    report_set(root, "anomaly", anomalies(spec));
+    report_set(root, "timeline", timeline(evidence));
+    report_set(root, "series", report_series(evidence));
+    report_set(root, "load",
+               evidence->summary[0] ? json_incref(evidence->summary[0]) : json_null());
+    report_set(root, "load2",
+               evidence->summary[1] ? json_incref(evidence->summary[1]) : json_null());
     return root;
 }

@@ -17,8 +17,7 @@
  *              "health":[{t_s,sent,failed,not_healthy,p50_ms,p99_ms}],
  *              "server":[{t_s,db_state,status,ready,breakers,answers_per_s,failures_per_s,
  *                         classes{CLASS:{answers_per_s,failures_per_s}}}],
- *              "metrics":[{metric,gauge,rows:[{t_s,value}]}]   of the expressions; counters a
- * second
+ *              "metrics":[{metric,gauge,rows:[{t_s,value}]}]   of the expressions
  *             },
  *    "load": loadtest's summary, "load2": that of a second one}
  *

@@ -15,7 +15,7 @@ from conftest import NOISE, SANITIZED, Load, program, wait_for
 FULL = bool(os.environ.get("ANOMALY_FULL"))
 NOISE_OF_DELAY = 3 if SANITIZED else 1
 CALM_S = 125
-AT_ONCE = 6
+AT_ONCE = 9
 OWN_RATE = ("09", "14")  # their breakers open by how many calls there are
 ALONE = ("02", "15", "16")  # 500 requests a second; password hashing; five times the capacity
 

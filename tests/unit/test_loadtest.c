@@ -16,7 +16,7 @@
 #include "tools/loadtest/request.h"
 #include "tools/loadtest/result.h"
 #include "tools/loadtest/retry.h"
-#include "tools/loadtest/target.h"
+#include "tools/http/target.h"
 #include "tools/loadtest/threshold.h"
 #include "tools/loadtest/timers.h"
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/loadtest/http_message.h"
+#include "tools/http/http_message.h"
 
 /* Feed text in two pieces, cut at `cut`; the bytes used are returned in *used. */
 static int feed(struct http_response *response, const char *text, size_t cut, size_t *used)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tools/loadtest/http_message.h"
+#include "tools/http/http_message.h"
 #include "tools/loadtest/judge.h"
 #include "tools/loadtest/ledger.h"
 #include "tools/loadtest/payload.h"

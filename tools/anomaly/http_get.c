@@ -11,7 +11,7 @@
 
 #include "common/clock.h"
 #include "common/exit_codes.h"
-#include "tools/loadtest/http_message.h"
+#include "tools/http/http_message.h"
 
 #define REQUEST_BYTES 2048
 #define READ_BYTES    65536

@@ -4,7 +4,7 @@
 #define BULKHEAD_ANOMALY_HTTP_GET_H
 
 #include "tools/anomaly/problem.h"
-#include "tools/loadtest/target.h"
+#include "tools/http/target.h"
 
 /* The address and the path of http://HOST[:PORT]/PATH[?QUERY]; the host is looked up and must
  * answer. `path` points into url. 0, or -1 with the problem told. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/loadtest/http_message.h"
+#include "tools/http/http_message.h"
 #include "tools/loadtest/memory.h"
 
 #define PATIENCE_NS (30 * NS_PER_S)

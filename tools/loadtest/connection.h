@@ -16,9 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tools/loadtest/http_message.h"
+#include "tools/http/http_message.h"
+#include "tools/http/target.h"
 #include "tools/loadtest/outcome.h"
-#include "tools/loadtest/target.h"
 
 struct exchange_end {
     void *owner;      /* as given to connections_send */

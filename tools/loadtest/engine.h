@@ -16,11 +16,11 @@
 #define BULKHEAD_LOADTEST_ENGINE_H
 
 #include "common/clock.h"
+#include "tools/http/target.h"
 #include "tools/loadtest/ledger.h"
 #include "tools/loadtest/request.h"
 #include "tools/loadtest/retry.h"
 #include "tools/loadtest/statistics.h"
-#include "tools/loadtest/target.h"
 
 #define DROP_AFTER_NS     (100 * NS_PER_MS)
 #define PROBE_CONNECTIONS 64u /* beside those of the load */

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "tools/loadtest/http_message.h"
+#include "tools/http/http_message.h"
 #include "tools/loadtest/ledger.h"
 #include "tools/loadtest/request.h"
 

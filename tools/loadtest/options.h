@@ -8,11 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tools/http/target.h"
 #include "tools/loadtest/plan.h"
 #include "tools/loadtest/profile.h"
 #include "tools/loadtest/retry.h"
 #include "tools/loadtest/slow_clients.h"
-#include "tools/loadtest/target.h"
 #include "tools/loadtest/threshold.h"
 
 /* Exit codes of this program besides EXIT_TEMPORARY (75) and EXIT_CONFIGURATION (78). */

@@ -23,8 +23,6 @@ enum cause {
     CAUSE_COUNT
 };
 
-#define STATUS_LIMIT 600 /* statuses are below */
-
 struct outcome {
     enum cause cause;
     int status; /* 0 when there was no answer */

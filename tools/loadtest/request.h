@@ -11,11 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tools/http/target.h"
 #include "tools/loadtest/ledger.h"
 #include "tools/loadtest/outcome.h"
 #include "tools/loadtest/plan.h"
 #include "tools/loadtest/retry.h"
-#include "tools/loadtest/target.h"
 
 enum request_kind {
     REQUEST_READ,   /* GET of the item of a ledger entry */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/loadtest/http_message.h"
+#include "tools/http/http_message.h"
 #include "tools/loadtest/memory.h"
 
 #define NAME_LIMIT        64

@@ -10,8 +10,9 @@
 
 #include <stdint.h>
 
+#include "tools/http/http_message.h"
+#include "tools/http/target.h"
 #include "tools/loadtest/outcome.h"
-#include "tools/loadtest/target.h"
 
 enum slow_kind { SLOW_IDLE, SLOW_HEADERS, SLOW_BODIES, SLOW_KINDS };
 

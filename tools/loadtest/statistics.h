@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/histogram.h"
+#include "tools/http/http_message.h"
 #include "tools/loadtest/outcome.h"
 #include "tools/loadtest/plan.h"
 

@@ -3,8 +3,8 @@
  * The server under load: a URL taken apart, and the one address of it that is used. The parsing is
  * pure; only target_resolve looks at the network.
  */
-#ifndef BULKHEAD_LOADTEST_TARGET_H
-#define BULKHEAD_LOADTEST_TARGET_H
+#ifndef BULKHEAD_TOOLS_TARGET_H
+#define BULKHEAD_TOOLS_TARGET_H
 
 #include <sys/socket.h>
 

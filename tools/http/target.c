@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "tools/loadtest/target.h"
+#include "tools/http/target.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "tools/loadtest/http_message.h"
+#include "tools/http/http_message.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#include "tools/loadtest/outcome.h"
 
 void http_response_reset(struct http_response *response)
 {

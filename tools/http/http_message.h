@@ -8,12 +8,14 @@
  * two different lengths, a length beside chunked, folded headers.
  * Requests with HEAD are not made by this program, so a response's framing needs no request.
  */
-#ifndef BULKHEAD_LOADTEST_HTTP_MESSAGE_H
-#define BULKHEAD_LOADTEST_HTTP_MESSAGE_H
+#ifndef BULKHEAD_TOOLS_HTTP_MESSAGE_H
+#define BULKHEAD_TOOLS_HTTP_MESSAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define STATUS_LIMIT 600 /* statuses are below */
 
 #define HTTP_LINE_LIMIT 4096         /* bytes in a status line, header or chunk size */
 #define HTTP_HEAD_LIMIT (64u * 1024) /* bytes in all of those of one response */

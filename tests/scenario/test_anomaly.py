@@ -5,15 +5,19 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import NOISE, SANITIZED, Load, program, wait_for
 
 FULL = bool(os.environ.get("ANOMALY_FULL"))
 NOISE_OF_DELAY = 3 if SANITIZED else 1
-CALM_S, WARM_UP_S = 125, 32
-ON = {"faults.enabled": "yes"}
+CALM_S = 125
+AT_ONCE = 6
+OWN_RATE = ("09", "14")  # their breakers open by how many calls there are
+ALONE = ("02", "15", "16")  # 500 requests a second; password hashing; five times the capacity
 
 
 def anomaly(*words, timeout=60):
@@ -32,8 +36,8 @@ class Watch:
         self.record = str(record)
         self.url = f"http://127.0.0.1:{server.console_port}/metrics"
         self.process = subprocess.Popen(
-            [program("anomaly"), "--json", "--for", "3600", "--record", self.record, *words,
-             self.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            [program("anomaly"), "--json", "--for", "3600", "--record", self.record,
+             *map(str, words), self.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def finish(self):
         self.process.send_signal(signal.SIGINT)
@@ -81,11 +85,10 @@ def history(server, seconds):
     return f"http://127.0.0.1:{server.console_port}/api/history.csv?from=-{int(seconds)}"
 
 
-def judge(record, truth, plot=None):
+def judge(record, truth, *words):
     """The alarms of a source held against the truths; the summary line."""
-    words = ["--plot", plot] if plot else []
     print(anomaly("--truth", truth, *words, record).stdout)
-    done = anomaly("--json", "--truth", truth, record)
+    done = anomaly("--json", "--truth", truth, *words, record)
     assert done.returncode == 0, done.stderr
     *_, summary = lines(done.stdout)
     assert summary["event"] == "summary"
@@ -93,15 +96,6 @@ def judge(record, truth, plot=None):
 
 
 # ---- faults ----
-
-def kill_storm(server, kills=15):
-    def act():
-        for i in range(kills):
-            pids = list(server.worker_pids().values())
-            os.kill(pids[i % len(pids)], signal.SIGKILL)
-            time.sleep(1)
-    return act
-
 
 def away(server, seconds):
     def act():
@@ -112,29 +106,31 @@ def away(server, seconds):
     return act
 
 
-def slow(server, seconds):
-    def act():
-        server.ctl("faults", "set", "db", "effect=slow", "op=begin", "delay=300ms",
-                   f"duration={seconds}s")
-        time.sleep(seconds)
-    return act
+USUAL = {"db_up": 1, "status_503_per_s": 0, "refused_share": 0, "deaths_per_s": 0,
+         "workers_ready": 2}
 
 
-def halt(server):
-    def act():
-        os.kill(server.worker_pids()[1], signal.SIGSTOP)
-        time.sleep(4)
-    return act
+def write_usual(path, rows=60):
+    """A minute of a calm server: what else an outage would have to wait for."""
+    first = int(time.time()) - rows - 30
+    with open(path, "w") as f:
+        f.write(f"time,{','.join(USUAL)}\n")
+        for i in range(rows):
+            f.write(f"{stamp(first + i)},{','.join(map(str, USUAL.values()))}\n")
+    return path
 
 
 def test_an_outage_is_found_within_seconds(make_server, watch, tmp_path):
-    """The short version: half a minute of calm, then the database goes away."""
+    """What is usual is learnt beforehand; then the database goes away."""
     server = make_server()
-    load = Load(server, rps=50, duration=WARM_UP_S + 20)
-    w = watch(server, tmp_path / "h.csv", "--fail-on")
-    time.sleep(WARM_UP_S + 3)  # the detector's own warm-up, and a margin of calm
+    load = Load(server, rps=50, duration=30)
+    words = ["--learn", write_usual(tmp_path / "usual.csv")]
+    words += [word for metric in USUAL for word in ("--metric", metric)]
+    w = watch(server, tmp_path / "h.csv", "--fail-on", *words)
+    wait_for("the load", lambda: server.metric("http_requests_total", **{"class": "read"}) > 50,
+             20 * NOISE)
     faults = Faults(tmp_path / "truth.json")
-    faults.during("database away", away(server, 6), ["db_up", "status_503_per_s", "refused_share"],
+    faults.during("database away", away(server, 5), ["db_up", "status_503_per_s", "refused_share"],
                   ["deaths_per_s"])
     code, told, _ = w.finish()
     load.process.send_signal(signal.SIGINT)
@@ -149,53 +145,65 @@ def test_an_outage_is_found_within_seconds(make_server, watch, tmp_path):
     time_of_end = time.time()
     wait_for("metrics.db to hold the outage", kept, 20 * NOISE, 0.5)
     for source in (w.record, history(server, 120), os.path.join(server.data, "metrics.db")):
-        summary = judge(source, faults.path)
+        summary = judge(source, faults.path, *words)
         assert summary["recall"] == 1 and summary["false_alarms"] == 0, summary
         assert summary["worst_delay_s"] <= 5 * NOISE_OF_DELAY, summary
 
 
-@pytest.mark.skipif(not FULL, reason="make anomaly-eval")
-def test_faults_are_found_and_calm_is_left_alone(make_server, watch, tmp_path):
-    server = make_server(workers=4, config=ON)
-    load = Load(server, rps=100, duration=600)
-    w = watch(server, tmp_path / "h.csv")
-    faults, begin = Faults(tmp_path / "truth.json"), time.time()
-    time.sleep(CALM_S)
-    calm = time.time()
-    faults.during("kill storm", kill_storm(server), ["deaths_per_s"], ["db_up", "db_read_p95_ms"])
-    time.sleep(30)
-    faults.during("database away", away(server, 12),
-                  ["db_up", "status_503_per_s", "refused_share", "served_per_s",
-                   "workers_degraded"], ["deaths_per_s"])
-    time.sleep(30)
-    faults.during("database slow", slow(server, 12), ["db_read_p95_ms", "p95_ms"])
-    time.sleep(30)
-    faults.during("spike", lambda: Load(server, rps=400, duration=12).finish(),
-                  ["requests_per_s", "served_per_s"], ["db_up", "deaths_per_s"])
-    time.sleep(30)
-    faults.during("worker stopped", halt(server), ["heartbeat_age_max_ms"], ["db_up"])
-    time.sleep(20)
-    code, told, err = w.finish()
-    remembered = tmp_path / "console.csv"  # before the load's audit reads everything back
-    remembered.write_bytes(server.console(f"/api/history.csv?from={int(begin)}").body)
-    load.process.send_signal(signal.SIGINT)
-    load.finish()
-    assert code == 0, err
-    faults.write()
-    early = [a for a in told if a["event"] == "alarm" and a["at"] < stamp(calm)]
-    keep = os.environ.get("ANOMALY_OUT")
-    for source in (w.record, remembered):
-        summary = judge(source, faults.path, os.path.join(keep, "faults.svg") if keep else None)
-        print(f"recall {summary['recall']:.3f}, precision {summary['precision']:.3f}, worst delay "
-              f"{summary['worst_delay_s']:.1f} s, alarms in {CALM_S} s of calm: {len(early)}")
-        assert summary["recall"] >= 0.95, summary
-        assert summary["precision"] >= 0.9, summary
-        assert summary["worst_delay_s"] <= 5 * NOISE_OF_DELAY, summary
-    assert not early, early
-
-
 def stamp(time_s):
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_s))
+
+
+# A disk is everybody's: one fsync that waits for another program's shows in every server at once.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+
+
+def run_drill(name, out, seconds):
+    """One drill with its calm; its report, or None when it cannot be carried out here."""
+    words = [] if name[:2] in OWN_RATE else ["--rps", "100"]
+    done = subprocess.run(
+        [program("drill"), "run", name, "--calm", str(CALM_S), *words, "--out", out],
+        capture_output=True, text=True, timeout=seconds, env={**os.environ, "TMPDIR": MEMORY})
+    verdict, _, rest = done.stdout.partition("  ")
+    with open(os.path.join(out, f"{name}.json")) as f:
+        report = json.load(f)
+    figures = [line for line in done.stdout.splitlines()
+               if line.startswith(("  anomaly", "    MISSED", "    FALSE"))]
+    print(f"{name:20} {verdict}", *(figures or [rest.splitlines()[0], done.stderr]), sep="\n  ",
+          flush=True)
+    return None if verdict == "SKIPPED" else report
+
+
+def run_drills(out):
+    """All of them, each with a server of its own. Those that take the whole machine come last and
+    alone: a server beside them would be right to say that something changed."""
+    names = sorted(n[:-5] for n in os.listdir("etc/drills") if n.endswith(".json"))
+    alone = [n for n in names if n[:2] in ALONE]
+    with ThreadPoolExecutor(AT_ONCE) as several:
+        reports = list(several.map(lambda n: run_drill(n, out, 900),
+                                   [n for n in names if n not in alone]))
+    return [r for r in reports + [run_drill(n, out, 900) for n in alone] if r]
+
+
+@pytest.mark.skipif(not FULL, reason="make anomaly-eval")
+def test_drills_show_what_they_broke(tmp_path):
+    out = os.environ.get("ANOMALY_OUT", str(tmp_path))
+    os.makedirs(out, exist_ok=True)
+    reports = run_drills(out)
+    judged = {r["drill"]: r["detection"] for r in reports if "detection" in r}
+    not_judged = [r["drill"] for r in reports if "detection" not in r]
+    sums = {key: sum(d[key] for d in judged.values())
+            for key in ("expected", "found", "true_alarms", "false_alarms", "calm_alarms",
+                        "unjudged", "calm_s")}
+    recall = sums["found"] / sums["expected"]
+    precision = sums["true_alarms"] / (sums["true_alarms"] + sums["false_alarms"])
+    worst = max(d["worst_delay_s"] for d in judged.values())
+    print(f"{len(judged)} drills: recall {recall:.3f} ({sums['found']} of {sums['expected']}), "
+          f"precision {precision:.3f} ({sums['false_alarms']} false alarms, {sums['unjudged']} not "
+          f"judged), worst delay {worst:.1f} s, {sums['calm_alarms']} alarms in "
+          f"{sums['calm_s']:.0f} s of calm; not judged: {not_judged or 'none'}")
+    assert not not_judged, "a fault that was not shown to strike proves nothing: run these again"
+    assert recall >= 0.95 and precision >= 0.9 and worst <= 5, judged
 
 
 @pytest.mark.skipif(not FULL, reason="make anomaly-eval")
@@ -237,6 +245,19 @@ def test_an_alarm_is_an_exit_code_only_when_asked(tmp_path):
     assert anomaly("--fail-on", calm).returncode == 0
 
 
+def test_what_a_truth_names_is_looked_at(tmp_path):
+    path, truth = tmp_path / "h.csv", tmp_path / "truth.json"
+    with open(path, "w") as f:
+        f.write("time,db_up,restarts_per_s\n")
+        for i in range(60):
+            f.write(f"{1700000000 + i},1,{int(i == 50)}\n")
+    fault = {"fault": "kill", "from": 1700000050, "to": 1700000050,
+             "anomaly": [{"metric": "restarts_per_s", "expected": True}]}
+    truth.write_text(json.dumps({"faults": [fault]}))
+    assert lines(anomaly("--json", path).stdout)[-1]["alarms"] == 0  # it is not a usual one
+    assert lines(anomaly("--json", "--truth", truth, path).stdout)[-1]["recall"] == 1
+
+
 def test_a_plot_is_one_file_without_markup_of_others(tmp_path):
     path = write_series(tmp_path / "h.csv", [1] * 60 + [900] * 9, "<b>\"&")
     plot = tmp_path / "h.svg"
@@ -276,6 +297,7 @@ def test_metrics_of_a_server_become_rates_and_percentiles(server, tmp_path):
     (["--metric", "c", "h.csv"], "time,a,b\n1,2,3\n", 78, "there are: a b"),
     (["h.db"], "SQLite format 3\0but not one", 78, "file is not a database"),
     (["--truth", "h.csv", "h.csv"], "time,a\n1,2\n", 78, "h.csv, line 1"),
+    (["--learn", "h.csv", "h.csv"], "time,a\n1,x\n", 78, "line 2, a: \"x\" is no number"),
     (["--nab", "."], None, 78, "checkout of the Numenta Anomaly Benchmark"),
     (["--preset", "office", "h.csv"], None, 78, "neither lab nor batch"),
     (["--plot", "no/such/h.svg", "h.csv"], "time,a\n1,2\n", 75, "--plot no/such/h.svg"),

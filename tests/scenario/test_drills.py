@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
 """The drill runner: what is wrong is said before anything starts, a real drill passes and tells why,
 one that cannot prove its fault does not pass, and whenever it is interrupted it leaves nothing."""
+import html
 import json
 import os
 import re
 import signal
 import subprocess
 import tempfile
+import time
+import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -67,6 +71,48 @@ class Drill:
         subprocess.run(["rm", "-rf", self.tmp], check=True)
 
 
+RUNS = {
+    "passes": ("run", {"50-test": {}}),
+    "supervisor": ("run", {"55-supervisor": dict(
+        method=[{"at_s": 0, "act": "kill", "target": "supervisor"},
+                {"at_s": 0.5, "act": "start_supervisor"}],
+        hypothesis=[{"probe": "http_requests_total{class=read}", "op": ">=", "limit": 100,
+                     "during": "all"}],
+        expect={"lost_acked": 0, "recover_s": 1},
+        proof="drill.orphans_gone_s > 0 and step.2.worker_ready_s > 0")}),
+    "wrong": ("run", {
+        "52-wrong": dict(hypothesis=[{"probe": "worker_deaths_total", "op": "==", "limit": 0}]),
+        "53-unproven": dict(method=[])}),
+    "prove": ("prove", {"50-test": {}, "54-empty": dict(proof="1 == 1", expect={})}),
+}
+LANES = [["passes", "supervisor"], ["wrong"], ["prove"]]
+
+
+class Told:
+    def __init__(self, directory, name):
+        command, files = RUNS[name]
+        self.out_dir = directory / "out"
+        d = Drill(directory, command, *[write(directory, f"{n}.json", **more)
+                                        for n, more in files.items()], "--out", str(self.out_dir))
+        try:
+            self.code, self.out, self.err = d.finish(60 * NOISE)
+            d.assert_nothing_left()
+        finally:
+            d.end()
+
+    def report(self, name):
+        return json.loads((self.out_dir / f"{name}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """Whole drills, whose time is mostly waiting: side by side."""
+    def run(lane):
+        return {name: Told(tmp_path_factory.mktemp(name), name) for name in lane}
+    with ThreadPoolExecutor(1 if SANITIZED else len(LANES)) as pool:
+        return {k: v for lane in pool.map(run, LANES) for k, v in lane.items()}
+
+
 @pytest.fixture
 def drill(tmp_path):
     started = []
@@ -107,23 +153,26 @@ def test_a_bad_file_stops_all_before_anything_starts(drill, tmp_path):
 
 @pytest.mark.parametrize("words, code, says", [
     (["run"], 78, "say which drill"),
-    (["rum", "all"], 78, "rum: no such command; allowed: run, list, check, prove"),
+    (["rum", "all"], 78, "rum: no such command; allowed: run, list, check, prove, walk"),
     (["run", "99"], 78, "99: no such drill"),
+    (["run", "03", "--fast"], 78, "only walk has it"),
+    (["walk", "03"], 78, "walk: takes no FILE"),
     (["check", "none.json"], 2, "none.json: No such file"),
     ([], 78, "say what to do"),
+    (["run", "08", "--calm", "125"], 78, "--calm: for run alone, with --out DIR"),
+    (["run", "08", "--calm", "5", "--out", "x"], 78, "--calm: 5 is not a number from 31 to 3000"),
+    (["run", "08", "--rps", "50"], 78, "--rps: only with --calm"),
 ])
 def test_a_wrong_command_line_is_named(words, code, says):
     done = subprocess.run([program("drill"), *words], capture_output=True, text=True)
     assert done.returncode == code and says in done.stderr, done
 
 
-def test_a_drill_passes_and_tells_all(drill, tmp_path):
-    d = drill("run", write(tmp_path), "--out", str(tmp_path / "out"))
-    code, out, err = d.finish()
-    assert code == 0, out + err
-    assert out.startswith("PASS  50-test  one kill: all ")
-    d.assert_nothing_left()
-    report = json.loads((tmp_path / "out" / "50-test.json").read_text())
+def test_a_drill_passes_and_tells_all(told):
+    run = told["passes"]
+    assert run.code == 0, run.out + run.err
+    assert run.out.startswith("PASS  50-test  one kill: all ")
+    report = run.report("50-test")
     assert report["verdict"]["result"] == "PASS" and report["proof"]["holds"]
     assert {"degraded_s", "verdict_s", "breaker_s", "event_s"} <= set(report["detect"])
     assert report["detect"]["event_s"] < 0.5 * NOISE and report["audit"]["lost"] == 0
@@ -131,47 +180,44 @@ def test_a_drill_passes_and_tells_all(drill, tmp_path):
     died = next(e for e in events.values() if e["event"] == "worker_died")
     again = next(e for e in events.values() if e["event"] == "worker_restarted")
     assert again["cause_id"] == died["id"]
-    assert report["bands"] == [{"from_s": 0.0, "to_s": 0.0, "text": "signal any"}]
+    assert report["bands"] == [{"from_s": 0.0, "to_s": 0.0, "text": "SIGKILL to one worker"}]
     kill = next(e for e in report["timeline"] if e["from"] == "drill")
     assert "SIGKILL to worker" in kill["text"] and abs(kill["t_s"]) < 0.5
     assert sum(s["ok"] for s in report["series"]["load"]) > 200
     assert len(report["series"]["server"]) >= 4 and len(report["series"]["health"]) >= 4
+    page = (tmp_path / "out" / "50-test.html").read_text()
+    assert all(html.escape(line["probe"]) in page for line in report["hypothesis"])
+    assert "PASS: the server behaved" in page and 'href="50-test-load.html"' in page
+    assert (tmp_path / "out" / "50-test-load.html").read_text().startswith("<!doctype html>")
+    index = (tmp_path / "out" / "index.html").read_text()
+    assert "1 passed, 0 deviated, 0 without a verdict" in index and 'href="50-test.html"' in index
 
 
-def test_what_does_not_hold_deviates_and_what_is_not_proven_is_invalid(drill, tmp_path):
-    wrong = write(tmp_path, "52-wrong.json",
-                  hypothesis=[{"probe": "worker_deaths_total", "op": "==", "limit": 0}])
-    unproven = write(tmp_path, "53-unproven.json", method=[])
-    code, out, err = drill("run", wrong, unproven).finish()
-    assert code == 2, out + err
-    assert "DEVIATED  52-wrong" in out and "worker_deaths_total: 1, asserted == 0" in out
-    assert "INVALID  53-unproven" in out and "0 == 1 does not hold" in out
-    assert out.rstrip().splitlines()[-2].startswith("52-wrong ")  # the table
+def test_what_does_not_hold_deviates_and_what_is_not_proven_is_invalid(told):
+    run = told["wrong"]
+    assert run.code == 2, run.out + run.err
+    assert "DEVIATED  52-wrong" in run.out and "worker_deaths_total: 1, asserted == 0" in run.out
+    assert "INVALID  53-unproven" in run.out and "0 == 1 does not hold" in run.out
+    assert run.out.rstrip().splitlines()[-2].startswith("52-wrong ")  # the table
 
 
-def test_prove_takes_the_fault_away(drill, tmp_path):
-    d = drill("prove", write(tmp_path))
-    code, out, err = d.finish()
-    assert code == 0 and "proven  50-test without its fault" in out, out + err
-    path = write(tmp_path, proof="1 == 1", expect={}, name="54-empty.json")
-    code, out, err = drill("prove", path).finish()
-    assert code == 1 and "NOT PROVEN  54-empty" in out, out + err
+def test_prove_takes_the_fault_away(told):
+    run = told["prove"]
+    assert run.code == 1, run.out + run.err
+    table = [re.split("  +", line)[:4] for line in run.out.rstrip().splitlines()[-2:]]
+    assert table == [["50-test", "no fault", "proven", "INVALID"],
+                     ["54-empty", "no fault", "NOT PROVEN", "PASS"]], run.out
+    assert run.report("50-test-no-fault")["verdict"]["result"] == "INVALID"
 
 
-def test_a_new_supervisor_is_counted_on(drill, tmp_path):
-    path = write(tmp_path, method=[{"at_s": 0, "act": "kill", "target": "supervisor"},
-                                   {"at_s": 0.5, "act": "start_supervisor"}],
-                 hypothesis=[{"probe": "http_requests_total{class=read}", "op": ">=", "limit": 100,
-                              "during": "all"}],
-                 expect={"lost_acked": 0, "recover_s": 2},
-                 proof="drill.orphans_gone_s > 0 and step.2.worker_ready_s > 0")
-    d = drill("run", path, "--out", str(tmp_path / "out"))
-    code, out, err = d.finish()
-    assert code == 0, out + err
-    d.assert_nothing_left()
-    report = json.loads((tmp_path / "out" / "50-test.json").read_text())
+def test_a_new_supervisor_is_counted_on_and_the_watch_ends_with_the_recovery(told):
+    run = told["supervisor"]
+    assert run.code == 0, run.out + run.err
+    report = run.report("55-supervisor")
     supervisors = [e for e in report["timeline"] if e["event"] == "worker_ready" and e["slot"] == 0]
     assert len(supervisors) == 2, supervisors  # events of both regions
+    watched_s = report["phases"]["after_s"] - report["phases"]["clear_s"]
+    assert 2 <= watched_s <= max(2.5, report["recover_s"] + 0.5)  # it may be 3
 
 
 LONG = {"method": [{"at_s": 0, "act": "stop", "target": "worker:0"},
@@ -192,15 +238,17 @@ def database_is_moved(d):
 
 
 @pytest.mark.parametrize("moment, number", [
-    (Drill.house, signal.SIGINT), (server_is_up, signal.SIGTERM), (load_runs, signal.SIGINT),
-    (database_is_moved, signal.SIGINT), (database_is_moved, signal.SIGHUP)])
+    (server_is_up, signal.SIGTERM), (load_runs, signal.SIGINT),
+    (database_is_moved, signal.SIGHUP)])
 def test_whenever_it_is_interrupted_it_leaves_nothing(drill, tmp_path, moment, number):
-    d = drill("run", write(tmp_path, **LONG))
+    d = drill("run", write(tmp_path, **LONG), "--out", str(tmp_path / "out"))
     wait_for(moment.__name__, lambda: moment(d), 30 * NOISE, 0.002)
     d.process.send_signal(number)
     code, out, err = d.finish(30 * NOISE)
     assert code == 3 and "INTERRUPTED  50-test" in out, (code, out, err)
     d.assert_nothing_left()
+    page = (tmp_path / "out" / "50-test.html").read_text()
+    assert "INTERRUPTED: somebody ended it" in page and "load.errors.attempts.refused" in page
 
 
 def test_when_it_is_killed_its_children_end_and_the_next_one_tidies(drill, tmp_path):
@@ -242,3 +290,64 @@ def test_attached_it_refuses_what_needs_a_server_of_its_own(drill, tmp_path, mak
                                os.path.join(server.data, "run/control.sock")).finish(20)
         assert code == 2 and says in out, out + err
     assert server.process.poll() is None
+
+
+def test_the_walk_tells_what_it_breaks_and_loses_nothing(drill):
+    began = time.monotonic()
+    d = drill("walk", "--fast")
+    code, out, err = d.finish(60 * NOISE)
+    assert code == 0 and err == "", out + err
+    assert time.monotonic() - began < 60 * NOISE
+    d.assert_nothing_left()
+    assert [int(n) for n in re.findall(r"^(\d)\. ", out, re.M)] == [1, 2, 3, 4, 5], out
+    killed, started = re.search(r"kill -9 (\d+) +worker 0.*?started pid (\d+) in its place, "
+                                r"generation 2: ready \d+ ms", out, re.S).groups()
+    assert killed != started
+    assert 1.5 < float(re.search(r"after ([\d.]+) s it was judged hung", out)[1]) < 3 * NOISE
+    assert "4 deaths; the first new worker served after" in out
+    told = re.search(r"Up again \d+ ms after the file was back\. Workers that died for it: 0\..*?"
+                     r"(\d+) told to come back \(503\), 0 connections refused", out, re.S)
+    assert told and int(told[1]) > 100, out
+    acked, *bad = re.search(r"audit complete: (\d+) acknowledged writes, (\d+) lost, (\d+) "
+                            r"duplicate, (\d+) corrupt", out).groups()
+    assert int(acked) > 200 and bad == ["0", "0", "0"], out
+    assert "look yourself:  ctl events" in out and "\033" not in out
+
+
+def api(address, path, token=None, method="GET", body=None):
+    request = urllib.request.Request(f"http://{address}{path}", body, method=method)
+    if token:
+        request.add_header("Authorization", "Bearer " + token)
+    if body:
+        request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return answer.read()
+
+
+def test_the_walk_fails_when_an_acknowledged_write_is_gone(drill):
+    d = drill("walk", "--fast")
+    address = None
+    for line in d.process.stdout:
+        address = address or (re.search(r"http://([\d.:]+)", line) or [None, None])[1]
+        if line.startswith("2. "):
+            break
+    with open(os.path.join(d.house(), "data/demo.txt")) as f:
+        name, password = re.search(r"username: (\S+)\s+password: (\S+)", f.read()).groups()
+    login = api(address, "/auth/login", method="POST",
+                body=json.dumps({"username": name, "password": password}).encode())
+    token = re.search(rb'"([^"]{40,})"', login)[1].decode()
+    item = json.loads(api(address, "/data/items?limit=1", token))["items"][0]["id"]
+    api(address, f"/data/items/{item}", token, "DELETE")
+    code, out, err = d.finish(60 * NOISE)
+    assert code == 1 and re.search(r"acknowledged writes, 1 lost", out), out + err
+    assert out.rstrip().endswith("Writes were lost.")
+    d.assert_nothing_left()
+
+
+def test_an_interrupted_walk_leaves_nothing(drill):
+    d = drill("walk", "--fast")
+    wait_for("the database to be moved", lambda: database_is_moved(d), 60 * NOISE, 0.002)
+    d.process.send_signal(signal.SIGINT)
+    code, out, err = d.finish(30 * NOISE)
+    assert code == 3 and "Interrupted. Everything was ended and removed." in out, out + err
+    d.assert_nothing_left()

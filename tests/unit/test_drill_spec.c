@@ -75,6 +75,12 @@ static void arms_differ_as_they_say(void **unused)
     assert_int_equal(parse(good, ARM_NO_FAULT, error, sizeof error), 0);
     assert_int_equal(spec.step_count, 0);
     assert_float_equal(spec.method_s, 9, 1e-9); /* it lasts as long */
+    char *text = with("\"method\": []}", "\"phases\": {\"after_s\": 2}}");
+    assert_int_equal(parse(text, ARM_NO_FAULT | ARM_SHORT, error, sizeof error), 0);
+    assert_int_equal(spec.step_count, 0);
+    assert_float_equal(spec.method_s, 5, 1e-9); /* unless it need not */
+    assert_float_equal(spec.watch_s, 2, 1e-9);
+    free(text);
 }
 
 static void what_is_wrong_is_named_with_its_line(void **unused)
@@ -116,6 +122,10 @@ static void what_is_wrong_is_named_with_its_line(void **unused)
          ":12: hypothesis[0].probe: lod.p95: allowed before the dot"},
         {"\"limit\": 5", "\"limit\": 5, \"mode\": \"continuous\"",
          "load.latency_ms.p95 is known at the end alone"},
+        {"\"limit\": 5", "\"limit\": 5, \"from_event\": \"db_reopen\"",
+         ":12: hypothesis[0]: from_event: needs a to_event"},
+        {"\"limit\": 5", "\"limit\": 5, \"from_event\": \"smoke\", \"to_event\": \"db_reopen\"",
+         ":12: hypothesis[0]: from_event: smoke: no event"},
         {"\"recover_s\": 2", "\"recover_s\": \"2\"",
          ":13: expect.recover_s: want a number; allowed: 0.001"},
         {"\"recover_s\": 2", "\"detect_s\": 2", "say which detector with detect_by"},

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "tools/drill/measure.h"
+#include "tools/drill/prove.h"
 #include "tools/drill/verdict.h"
 
 #define BEGIN_NS (100 * NS_PER_S)
@@ -219,6 +220,52 @@ static void detectors_speak_from_the_fault_on(void **unused)
     assert_int_equal(judge(), DRILL_DEVIATED); /* it never came */
 }
 
+static void a_probe_may_look_between_two_events(void **unused)
+{
+    (void)unused;
+    read_spec("{\"probe\": \"worker_deaths_total\", \"op\": \"==\", \"limit\": 60, "
+              "\"from_event\": \"db_unavailable\", \"to_event\": \"db_recovered\"}" DULL);
+    tell(&(struct story){0});
+    assert_int_equal(judge(), DRILL_DEVIATED); /* neither came */
+    struct event *event = evidence_add_event(&evidence);
+    *event = (struct event){.type = EVENT_DB_UNAVAILABLE, .wall_us = at(FAULT_S + 1.1) / NS_PER_US};
+    assert_int_equal(judge(), DRILL_DEVIATED);
+    event = evidence_add_event(&evidence);
+    *event = (struct event){.type = EVENT_DB_RECOVERED, .wall_us = at(FAULT_S + 1.9) / NS_PER_US};
+    assert_int_equal(judge(), DRILL_PASS); /* the looks at 1.2 and at 1.8 s, 100 a second */
+    evidence.event[0].wall_us = at(FAULT_S + 1.16) / NS_PER_US;
+    judge(); /* too near to the look at 1.2 s */
+    assert_float_equal(verdict.line[0].measured, 40, 1e-6);
+    evidence.event[1].wall_us = at(FAULT_S + 1.5) / NS_PER_US;
+    assert_int_equal(judge(), DRILL_DEVIATED); /* one look is no window */
+}
+
+static void an_arm_of_a_proof_must_not_pass(void **unused)
+{
+    (void)unused;
+    static const struct {
+        struct proof_row row;
+        int code;
+    } rows[] = {
+        {{.arm = ARM_NO_FAULT, .result = DRILL_INVALID}, 0},
+        {{.arm = ARM_NO_FAULT, .result = DRILL_DEVIATED, .proven = true}, 0},
+        {{.arm = ARM_NO_FAULT, .result = DRILL_INVALID, .proven = true}, 2}, /* a late load */
+        {{.arm = ARM_NO_FAULT, .result = DRILL_PASS, .proven = true}, 1},
+        {{.arm = ARM_NO_FAULT, .result = DRILL_ABORTED}, 2},
+        {{.arm = ARM_CONTROL, .result = DRILL_DEVIATED, .proven = true}, 0},
+        {{.arm = ARM_CONTROL, .result = DRILL_INVALID}, 2},
+        {{.arm = ARM_CONTROL | ARM_SHORT, .result = DRILL_PASS, .proven = true}, 1},
+        {{.arm = ARM_CONTROL, .result = DRILL_INTERRUPTED}, 3},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (prove_exit_code(&rows[i].row, 1, false) != rows[i].code ||
+            proof_row_is_good(&rows[i].row) != (rows[i].code == 0))
+            fail_msg("row %zu", i);
+    struct proof_row two[] = {rows[3].row, {.arm = ARM_CONTROL, .result = DRILL_SKIPPED}};
+    assert_int_equal(prove_exit_code(two, 2, true), 1);
+    assert_int_equal(prove_exit_code(two, 2, false), 2);
+}
+
 static void leakage_is_what_others_suffer(void **unused)
 {
     (void)unused;
@@ -323,6 +370,8 @@ int main(void)
         cmocka_unit_test(a_database_that_is_not_whole_deviates),
         cmocka_unit_test(silence_is_no_recovery),
         cmocka_unit_test(detectors_speak_from_the_fault_on),
+        cmocka_unit_test(a_probe_may_look_between_two_events),
+        cmocka_unit_test(an_arm_of_a_proof_must_not_pass),
         cmocka_unit_test(leakage_is_what_others_suffer),
         cmocka_unit_test(a_continuous_probe_finds_the_worst_second),
         cmocka_unit_test(percentiles_come_from_buckets),

@@ -28,6 +28,21 @@ int analysis_watch(struct analysis *analysis, unsigned column, double least_step
     return 0;
 }
 
+void analysis_learn(struct analysis *analysis, const struct table *before)
+{
+    for (unsigned i = 0; i < analysis->watched_count; i++) {
+        struct watched *own = &analysis->watched[i];
+        int column = table_column(before, analysis->table->names[own->column]);
+        for (size_t row = 0; column >= 0 && row < before->rows; row++) {
+            double value = table_cell(before, row, (unsigned)column);
+            int64_t time_s = before->time_s[row];
+            own->last_s = time_s > own->last_s ? time_s : own->last_s;
+            if (isfinite(value))
+                detector_take(own->detector, own->last_s, value);
+        }
+    }
+}
+
 static int add_alarm(struct analysis *analysis, const struct alarm *alarm)
 {
     if (analysis->alarm_count == analysis->alarm_capacity) {

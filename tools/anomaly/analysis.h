@@ -43,6 +43,10 @@ struct analysis {
  * table's names must stay. 0 or -ENOMEM. */
 int analysis_watch(struct analysis *analysis, unsigned column, double least_step, double step_s);
 
+/* Show the detectors what was before the table's first row, by the names they have in common;
+ * nothing of it is an alarm. */
+void analysis_learn(struct analysis *analysis, const struct table *before);
+
 /* Take a row of the table. The number of alarms it raised, the last ones of the list, or -ENOMEM.
  */
 int analysis_take(struct analysis *analysis, size_t row);

@@ -24,6 +24,7 @@ enum flag {
     OPTION_PLOT,
     OPTION_TRUTH,
     OPTION_RECORD,
+    OPTION_LEARN,
     OPTION_NAB,
 };
 
@@ -36,6 +37,7 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"plot", required_argument, NULL, OPTION_PLOT},
     {"truth", required_argument, NULL, OPTION_TRUTH},
+    {"learn", required_argument, NULL, OPTION_LEARN},
     {"record", required_argument, NULL, OPTION_RECORD},
     {"nab", required_argument, NULL, OPTION_NAB},
     {"help", no_argument, NULL, 'h'},
@@ -64,6 +66,8 @@ static const char help[] =
     "                        second; counters become rates, histograms p50 and p95\n"
     "  --for S               how long to read it (default 60); Ctrl-C ends it early\n"
     "  --record FILE.csv     keep what was read\n"
+    "  --learn FILE.csv      what was before, as usual: compared with, not judged. Without it the\n"
+    "                        first 30 points raise nothing\n"
     "\n"
     "What\n"
     "  --metric NAME         repeatable; without it the usual ones below, or all of a file that\n"
@@ -152,6 +156,9 @@ static void take_option(struct arguments *arguments, int option, const char *val
         break;
     case OPTION_TRUTH:
         arguments->truth = value;
+        break;
+    case OPTION_LEARN:
+        arguments->learn = value;
         break;
     case OPTION_RECORD:
         arguments->record = value;

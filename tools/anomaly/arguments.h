@@ -19,6 +19,7 @@ struct arguments {
     unsigned for_s;    /* how long a URL is polled */
     bool fail_on, json;
     const char *plot, *truth, *record, *nab;
+    const char *learn; /* a CSV of what was before */
 };
 
 void arguments_parse(struct arguments *arguments, int argc, char **argv);

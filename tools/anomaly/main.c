@@ -84,10 +84,28 @@ static int watch_named(struct session *session)
     return 0;
 }
 
-/* Called when the columns are known. */
-static int choose_metrics(void *context)
+static bool is_watched(const struct analysis *analysis, unsigned column)
 {
-    struct session *session = context;
+    for (unsigned i = 0; i < analysis->watched_count; i++)
+        if (analysis->watched[i].column == column)
+            return true;
+    return false;
+}
+
+/* What a truth speaks of is looked at as well: otherwise it would be missed for that alone. */
+static int watch_truths(struct session *session)
+{
+    int result = 0;
+    for (size_t i = 0; i < session->truths.count && result == 0; i++) {
+        int column = table_column(&session->table, session->truths.all[i].metric);
+        if (column >= 0 && !is_watched(&session->analysis, (unsigned)column))
+            result = watch(session, (unsigned)column);
+    }
+    return result;
+}
+
+static int choose_metrics(struct session *session)
+{
     int result = 0;
     session->analysis.preset = session->arguments->preset;
     session->analysis.table = &session->table;
@@ -99,10 +117,30 @@ static int choose_metrics(void *context)
             result = watch(session, (unsigned)column);
     }
     if (session->analysis.watched_count > 0)
-        return result;
+        return result == 0 ? watch_truths(session) : result;
     for (unsigned column = 0; column < session->table.columns && result == 0; column++)
         result = watch(session, column);
     return result;
+}
+
+static int learn(struct session *session)
+{
+    struct table before = {0};
+    if (!session->arguments->learn)
+        return 0;
+    int result = read_csv_file(session->arguments->learn, CSV_ORDERED, &before, &session->problem);
+    if (result == 0)
+        analysis_learn(&session->analysis, &before);
+    table_free(&before);
+    return result;
+}
+
+/* Called when the columns are known. */
+static int begin(void *context)
+{
+    struct session *session = context;
+    int result = choose_metrics(session);
+    return result == 0 ? learn(session) : result;
 }
 
 /* ---- the source -------------------------------------------------------------------------- */
@@ -140,7 +178,7 @@ static int watch_live(struct session *session)
     return url_watch(&(struct url_watcher){.url = session->arguments->source,
                                            .for_s = session->arguments->for_s,
                                            .asked = &asked_to_end,
-                                           .begin = choose_metrics,
+                                           .begin = begin,
                                            .row = take_live_row,
                                            .context = session},
                      &session->table, &session->problem);
@@ -176,7 +214,7 @@ static int read_source(struct session *session)
               session->table.set_back);
     session->step_s = table_step_s(&session->table);
     if (result == 0)
-        result = choose_metrics(session);
+        result = begin(session);
     for (size_t row = 0; row < session->table.rows && result == 0; row++)
         result = take_row(session, row);
     return result;

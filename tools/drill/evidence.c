@@ -72,9 +72,12 @@ void evidence_free(struct evidence *evidence)
     free(evidence->look);
     free(evidence->event);
     free(evidence->deed);
-    for (unsigned i = 0; i < SPEC_LOADS; i++)
+    for (unsigned i = 0; i < SPEC_LOADS; i++) {
         json_decref(evidence->summary[i]);
+        free(evidence->load_page[i]);
+    }
     json_decref(evidence->rows);
+    free(evidence->history);
     memset(evidence, 0, sizeof *evidence);
 }
 

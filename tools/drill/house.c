@@ -182,8 +182,10 @@ int house_start(struct house *house, const struct spec *spec, char *error, size_
         return -1;
     }
     supervisor_words(&words, house, spec, path);
-    pid_t pid = process_start(&(struct process_setup){
-        .words = words.word, .output = house->log, .death_signal = SIGTERM});
+    pid_t pid = process_start(&(struct process_setup){.words = words.word,
+                                                      .output = house->log,
+                                                      .death_signal = SIGTERM,
+                                                      .descriptors = spec->server.descriptors});
     if (pid < 0) {
         snprintf(error, size, "%s: %s", path, strerror(-pid));
         return -1;

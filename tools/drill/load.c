@@ -153,6 +153,12 @@ static json_t *read_rows(const struct load *load)
     return all;
 }
 
+void load_keep_rows(const struct load *load, struct evidence *evidence)
+{
+    if (load->started && !evidence->rows)
+        evidence->rows = read_rows(load);
+}
+
 static void last_line(const char *path, char *out, size_t size)
 {
     char line[512];
@@ -165,11 +171,29 @@ static void last_line(const char *path, char *out, size_t size)
         fclose(file);
 }
 
+/* All of a file, the caller's to free; NULL when there is none. */
+static char *read_all(const char *path)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = fopen(path, "re");
+    if (file && getdelim(&text, &size, '\0', file) < 0) {
+        free(text);
+        text = NULL;
+    }
+    if (file)
+        fclose(file);
+    return text;
+}
+
 bool load_collect(struct load *load, unsigned index, struct evidence *evidence)
 {
     char path[HOUSE_PATH * 3], why[300];
     snprintf(path, sizeof path, "%s/summary.json", load->directory);
     evidence->summary[index] = json_load_file(path, 0, NULL);
+    snprintf(path, sizeof path, "%s/report.html", load->directory);
+    free(evidence->load_page[index]);
+    evidence->load_page[index] = read_all(path);
     if (index == 0) {
         json_decref(evidence->rows);
         evidence->rows = read_rows(load);

@@ -29,4 +29,7 @@ void load_tail(struct load *load);
  * run. */
 bool load_collect(struct load *load, unsigned index, struct evidence *evidence);
 
+/* The rows there are of a load that was cut short, when none were kept yet. */
+void load_keep_rows(const struct load *load, struct evidence *evidence);
+
 #endif

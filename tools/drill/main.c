@@ -5,20 +5,22 @@
  */
 #include <dirent.h>
 #include <err.h>
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/exit_codes.h"
+#include "tools/drill/output.h"
 #include "tools/drill/process.h"
+#include "tools/drill/prove.h"
 #include "tools/drill/report.h"
 #include "tools/drill/runner.h"
+#include "tools/drill/tally.h"
+#include "tools/drill/walk.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -30,7 +32,9 @@
 
 static const char help[] =
     "usage: drill run FILE...|all [--attach SOCKET] [--out DIR] [--short] [--json]\n"
+    "                 [--calm S [--rps R]]\n"
     "       drill list | check [FILE...] | prove [FILE...]\n"
+    "       drill walk [--fast]\n"
     "\n"
     "Breaks a server on purpose, under load, and says whether it behaved as the drill claims.\n"
     "A FILE is a path, or the name or number of a drill in etc/drills: 03, 03-kill-one.\n"
@@ -41,24 +45,36 @@ static const char help[] =
     "  check    read the files and name what is wrong in them, with its line\n"
     "  prove    run each drill without its fault: it must fail or be invalid; and its control\n"
     "           arm, with the protection off: it must deviate\n"
+    "  walk     five failures in five minutes, told step by step: for a first look (--fast: no\n"
+    "           time to read in between)\n"
     "\n"
     "  --attach SOCKET   the control socket of a running server instead (it needs --demo,\n"
     "                    faults.enabled=yes and ratelimit.* of 0)\n"
-    "  --out DIR         NN-name.json for each drill, with everything measured\n"
-    "  --short           the shortened form of those drills that have one\n"
+    "  --out DIR         index.html, and for each drill NN-name.html and NN-name.json\n"
+    "  --short           the shortened form of those drills that have one; prove: at most 5 s\n"
+    "                    for the method of an arm without its fault\n"
+    "  --calm S          so long is it steady before the fault (120 s and more); then the history\n"
+    "                    of the console is held against the file's `anomaly`: recall, precision,\n"
+    "                    delay. Needs --out: NN-name.history.csv, NN-name.truth.json go there\n"
+    "  --rps R           with --calm: at most so many requests a second from the file's first "
+    "load\n"
     "  --json            the reports on stdout, one JSON document a line\n"
     "\n"
     "  $ build/drill run 03\n"
     "  $ build/drill run all --out build/drills\n"
+    "  $ build/drill run 08 --calm 125 --rps 100 --out build/truth\n"
     "  $ build/drill run 08 --attach var/run/control.sock\n"
     "\n"
     "Ctrl-C ends a drill at any moment; everything is rolled back first.\n"
-    "Exit: 0 all passed, 1 a drill deviated, 2 one was invalid, aborted or its file is wrong,\n"
-    "      3 interrupted, 78 command line. In `all`, what cannot be done here is skipped.\n";
+    "Exit: 0 all passed, 1 a drill deviated (prove: an arm did not), 2 one was invalid, aborted\n"
+    "      or its file is wrong, 3 interrupted, 78 command line. In `all`, what cannot be done\n"
+    "      here is skipped.\n";
 
 struct options {
     const char *attach, *out;
-    bool json, is_short, all;
+    char command[PATH_ROOM]; /* as it was given */
+    bool json, is_short, all, fast;
+    double calm_s, rps; /* 0: not asked */
     unsigned count;
     char file[FILES_MAX][PATH_ROOM];
 };
@@ -146,44 +162,26 @@ static int check_files(const struct options *options, struct spec *spec)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-struct tally {
-    char name[64], why[200];
-    enum drill_result result;
-};
-
-static int worst_code(const struct tally *tally, unsigned count, bool all)
-{
-    int code = 0;
-    for (unsigned i = 0; i < count; i++) {
-        int own = all && tally[i].result == DRILL_SKIPPED ? 0 : drill_exit_code(tally[i].result);
-        code = own > code ? own : code;
-    }
-    return code;
-}
-
-/* Arms of `prove` have files of their own. */
-static int write_report(const struct options *options, const struct spec *spec, unsigned arm,
-                        json_t *report)
-{
-    const char *suffix = arm & ARM_NO_FAULT ? "-no-fault" : arm & ARM_CONTROL ? "-control" : "";
-    char path[PATH_ROOM + 80];
-    if (!options->out)
-        return 0;
-    if (mkdir(options->out, 0755) < 0 && errno != EEXIST) {
-        warn("--out %s", options->out);
-        return -1;
-    }
-    snprintf(path, sizeof path, "%s/%s%s.json", options->out, spec->name, suffix);
-    if (json_dump_file(report, path, JSON_INDENT(1)) < 0) {
-        warn("%s", path);
-        return -1;
-    }
-    return 0;
-}
-
 static bool colours(void)
 {
     return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+}
+
+/* Where the proof does not hold, or the load was late, what was to be seen is not known. */
+static void judge_truth(const struct options *options, const struct evidence *evidence,
+                        const struct drill_verdict *verdict, json_t *report, struct tally *tally)
+{
+    char error[600];
+    tally->judged = false;
+    if (!evidence->history || verdict->result > DRILL_DEVIATED)
+        return;
+    if (truth_judge(evidence, options->out, &tally->truth, error, sizeof error) == 0) {
+        tally->judged = true;
+        json_object_set_new(report, "detection", truth_json(&tally->truth));
+    } else {
+        warnx("%s: %s", evidence->spec->name, error);
+    }
+    truth_free(&tally->truth);
 }
 
 static void run_one(const struct options *options, const struct runner_options *how,
@@ -194,27 +192,30 @@ static void run_one(const struct options *options, const struct runner_options *
     runner_run(how, spec, &evidence);
     drill_judge(&evidence, &verdict);
     json_t *report = drill_report_json(&evidence, &verdict);
+    judge_truth(options, &evidence, &verdict, report, tally);
     if (options->json) {
         json_dumpf(report, stdout, JSON_COMPACT);
         putchar('\n');
     } else {
         drill_report_print(&evidence, &verdict, colours(), stdout);
+        if (tally->judged)
+            truth_print(&tally->truth, stdout);
     }
     fflush(stdout);
-    write_report(options, spec, arm, report);
+    output_write(&(struct output){options->out, options->command, options->attach}, &evidence, arm,
+                 report);
     json_decref(report);
     snprintf(tally->name, sizeof tally->name, "%s", spec->name);
     snprintf(tally->why, sizeof tally->why, "%.190s", verdict.why);
     tally->result = verdict.result;
+    tally->proven = verdict.proven;
     evidence_free(&evidence);
 }
 
-static void print_tally(const struct tally *tally, unsigned count)
+/* A late load tester speaks of the machine: one more look. */
+static bool is_late(const struct tally *tally)
 {
-    puts("");
-    for (unsigned i = 0; i < count; i++)
-        printf("%-24s  %-11s  %s\n", tally[i].name, drill_result_name(tally[i].result),
-               tally[i].why);
+    return tally->result == DRILL_INVALID && strstr(tally->why, "tester itself was late") != NULL;
 }
 
 static int open_signals(void)
@@ -233,11 +234,23 @@ static int open_signals(void)
     return fd;
 }
 
+/* A calm long enough to know what is usual, under a load that leaves the machine alone. A drill
+ * without a fault is about its load, and keeps it. */
+static void make_calm(const struct options *options, struct spec *spec)
+{
+    if (options->calm_s > spec->before_s)
+        spec->before_s = options->calm_s;
+    if (options->rps > 0 && options->rps < spec->load.rps && spec->step_count > 0)
+        spec->load.rps = options->rps;
+}
+
 static int command_run(const struct options *options, struct spec *spec)
 {
     static struct tally tally[FILES_MAX];
-    struct runner_options how = {
-        .attach = options->attach, .signal_fd = open_signals(), .progress = isatty(STDERR_FILENO)};
+    struct runner_options how = {.attach = options->attach,
+                                 .signal_fd = open_signals(),
+                                 .progress = isatty(STDERR_FILENO),
+                                 .keep_history = options->calm_s > 0};
     char error[600];
     unsigned count = 0;
     for (unsigned i = 0; i < options->count; i++) {
@@ -245,62 +258,73 @@ static int command_run(const struct options *options, struct spec *spec)
             errx(EXIT_BAD_FILE, "%s", error); /* changed since it was checked */
         if (options->is_short && options->all && !spec->has_short)
             continue;
+        make_calm(options, spec);
         run_one(options, &how, spec, arm_of(options), &tally[count]);
-        /* A late load tester speaks of the machine: one more look. */
-        if (tally[count].result == DRILL_INVALID &&
-            strstr(tally[count].why, "tester itself was late"))
+        if (is_late(&tally[count]))
             run_one(options, &how, spec, arm_of(options), &tally[count]);
         count++;
         if (tally[count - 1].result == DRILL_INTERRUPTED)
             break;
     }
     if (count > 1 && !options->json)
-        print_tally(tally, count);
-    return worst_code(tally, count, options->all);
+        tally_print(tally, count, stdout);
+    return tally_exit_code(tally, count, options->all);
 }
 
 /* ---- proving ------------------------------------------------------------------------------- */
 
-/* One arm that must not pass. False when it did, or could not be run. */
-static bool prove_arm(const struct options *options, const struct runner_options *how,
-                      struct spec *spec, const char *file, unsigned arm, bool *interrupted)
+/* One arm that must not pass. */
+static void prove_arm(const struct options *options, const struct runner_options *how,
+                      struct spec *spec, const char *file, unsigned arm, struct proof_row *row)
 {
     struct tally tally;
     char error[600];
     if (spec_read(spec, file, arm, error, sizeof error) < 0)
         errx(EXIT_BAD_FILE, "%s", error);
     run_one(options, how, spec, arm, &tally);
-    bool control = arm & ARM_CONTROL;
-    bool good = control ? tally.result == DRILL_DEVIATED
-                        : tally.result == DRILL_DEVIATED || tally.result == DRILL_INVALID;
-    *interrupted = tally.result == DRILL_INTERRUPTED;
-    printf("%s  %s %s: %s\n\n", good ? "proven" : "NOT PROVEN", spec->name,
-           control ? "with its protection off" : "without its fault",
-           good ? "it does not pass" : drill_result_name(tally.result));
+    if (is_late(&tally) && tally.proven)
+        run_one(options, how, spec, arm, &tally);
+    *row = (struct proof_row){.arm = arm, .result = tally.result, .proven = tally.proven};
+    snprintf(row->name, sizeof row->name, "%s", tally.name);
+    snprintf(row->why, sizeof row->why, "%s", tally.why);
+    if (!options->json)
+        printf("%s  %s %s: %s\n\n", proof_row_is_good(row) ? "proven" : "NOT PROVEN", row->name,
+               arm & ARM_CONTROL ? "with its protection off" : "without its fault",
+               proof_row_is_good(row) ? "it does not pass" : drill_result_name(row->result));
     fflush(stdout);
-    return good;
 }
 
 static int command_prove(const struct options *options, struct spec *spec)
 {
+    static struct proof_row rows[FILES_MAX * 2];
     struct runner_options how = {
         .attach = options->attach, .signal_fd = open_signals(), .progress = isatty(STDERR_FILENO)};
     char error[600];
-    bool good = true, interrupted = false;
-    for (unsigned i = 0; i < options->count && !interrupted; i++) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < options->count; i++) {
         if (spec_read(spec, options->file[i], arm_of(options), error, sizeof error) < 0)
             errx(EXIT_BAD_FILE, "%s", error);
-        bool has_control = spec->has_control, has_fault = spec->step_count > 0;
-        if (!has_fault)
-            printf("%s has no fault: nothing to take away\n\n", spec->name);
-        else
-            good &= prove_arm(options, &how, spec, options->file[i], arm_of(options) | ARM_NO_FAULT,
-                              &interrupted);
-        if (has_control && !interrupted)
-            good &= prove_arm(options, &how, spec, options->file[i], arm_of(options) | ARM_CONTROL,
-                              &interrupted);
+        /* A drill without a fault has none to take away: its control alone must deviate. */
+        unsigned arms[2], n = 0;
+        if (spec->step_count > 0)
+            arms[n++] = ARM_NO_FAULT;
+        if (spec->has_control)
+            arms[n++] = ARM_CONTROL;
+        for (unsigned a = 0; a < n; a++) {
+            prove_arm(options, &how, spec, options->file[i], arm_of(options) | arms[a],
+                      &rows[count++]);
+            if (rows[count - 1].result == DRILL_INTERRUPTED)
+                i = options->count, a = n;
+        }
     }
-    return interrupted ? 3 : good ? 0 : 1;
+    if (!options->json)
+        prove_print(rows, count, stdout);
+    return prove_exit_code(rows, count, options->all);
+}
+
+static int command_walk(const struct options *options, struct spec *spec)
+{
+    return walk_run(spec, open_signals(), options->fast, colours());
 }
 
 /* ---- the command line ---------------------------------------------------------------------- */
@@ -320,16 +344,31 @@ static int command_list(const struct options *options, struct spec *spec)
     return 0;
 }
 
+static void keep_command(struct options *options, int argc, char **argv)
+{
+    size_t length = 0;
+    for (int i = 0; i < argc && length < PATH_ROOM - 1; i++)
+        length += (size_t)snprintf(options->command + length, PATH_ROOM - length, "%s%s",
+                                   i ? " " : "", argv[i]);
+}
+
+static double parse_number(const char *flag, const char *text, double least, double most)
+{
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end != '\0' || !(number >= least && number <= most))
+        errx(EXIT_CONFIGURATION, "--%s: %s is not a number from %g to %g", flag, text, least, most);
+    return number;
+}
+
 static void parse_options(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"attach", required_argument, NULL, 'a'},
-        {"out", required_argument, NULL, 'o'},
-        {"short", no_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
+        {"attach", required_argument, NULL, 'a'}, {"out", required_argument, NULL, 'o'},
+        {"short", no_argument, NULL, 's'},        {"json", no_argument, NULL, 'j'},
+        {"calm", required_argument, NULL, 'c'},   {"rps", required_argument, NULL, 'r'},
+        {"fast", no_argument, NULL, 'f'},         {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "hV", known, NULL)) != -1) {
@@ -345,6 +384,15 @@ static void parse_options(struct options *options, int argc, char **argv)
             break;
         case 'j':
             options->json = true;
+            break;
+        case 'f':
+            options->fast = true;
+            break;
+        case 'c':
+            options->calm_s = parse_number("calm", optarg, 31, 3000);
+            break;
+        case 'r':
+            options->rps = parse_number("rps", optarg, 1, 100000);
             break;
         case 'h':
             fputs(help, stdout);
@@ -362,19 +410,37 @@ int main(int argc, char **argv)
 {
     static struct options options;
     static struct spec spec;
+    keep_command(&options, argc, argv);
     parse_options(&options, argc, argv);
     const char *command = optind < argc ? argv[optind++] : "";
     static const struct {
         const char *name;
         int (*run)(const struct options *, struct spec *);
-    } commands[] = {
-        {"run", command_run}, {"list", command_list}, {"check", NULL}, {"prove", command_prove}};
+    } commands[] = {{"run", command_run},
+                    {"list", command_list},
+                    {"check", NULL},
+                    {"prove", command_prove},
+                    {"walk", command_walk}};
+    enum { COMMANDS = sizeof commands / sizeof *commands };
     size_t index = 0;
-    while (index < 4 && strcmp(commands[index].name, command) != 0)
+    while (index < COMMANDS && strcmp(commands[index].name, command) != 0)
         index++;
-    if (index == 4)
-        errx(EXIT_CONFIGURATION, "%s%s; allowed: run, list, check, prove; try --help",
+    if (index == COMMANDS)
+        errx(EXIT_CONFIGURATION, "%s%s; allowed: run, list, check, prove, walk; try --help",
              *command ? command : "say what to do", *command ? ": no such command" : "");
+    if (options.fast && commands[index].run != command_walk)
+        errx(EXIT_CONFIGURATION, "--fast: only walk has it; drills have --short");
+    if (commands[index].run == command_walk) {
+        if (optind < argc || options.out || options.attach || options.json || options.is_short)
+            errx(EXIT_CONFIGURATION, "walk: takes no FILE, and --fast alone");
+        return command_walk(&options, &spec);
+    }
+    if (options.calm_s > 0 && (!options.out || options.attach || index != 0))
+        errx(EXIT_CONFIGURATION,
+             "--calm: for run alone, with --out DIR and a server of the drill's "
+             "own (no --attach)");
+    if (options.rps > 0 && options.calm_s <= 0)
+        errx(EXIT_CONFIGURATION, "--rps: only with --calm");
     options.all = optind < argc && strcmp(argv[optind], "all") == 0;
     if (index == 0 && optind == argc)
         errx(EXIT_CONFIGURATION, "run: say which drill, or all; see drill list");

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,6 +52,12 @@ static int redirect(const struct process_setup *setup, int input)
     return 0;
 }
 
+static int limit(unsigned descriptors)
+{
+    const struct rlimit files = {.rlim_cur = descriptors, .rlim_max = descriptors};
+    return descriptors ? setrlimit(RLIMIT_NOFILE, &files) : 0;
+}
+
 pid_t process_start(const struct process_setup *setup)
 {
     int ends[2] = {-1, -1};
@@ -69,7 +76,7 @@ pid_t process_start(const struct process_setup *setup)
     pid_t pid = fork();
     if (pid == 0) {
         settle(parent, setup->death_signal);
-        if (redirect(setup, ends[0]) == 0)
+        if (redirect(setup, ends[0]) == 0 && limit(setup->descriptors) == 0)
             execv(setup->words[0], (char *const *)(uintptr_t)setup->words);
         _exit(127);
     }

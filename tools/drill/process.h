@@ -16,6 +16,7 @@ struct process_setup {
     const char *input;        /* stdin is this text; NULL: /dev/null */
     const char *output;       /* file for stdout and stderr, appended to */
     int death_signal;         /* what it gets when the drill dies */
+    unsigned descriptors;     /* its RLIMIT_NOFILE; 0: ours */
 };
 
 /* Once, before the first child: orphans come to this process. */

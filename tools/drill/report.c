@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/slot_view.h"
 #include "tools/drill/measure.h"
+#include "tools/drill/words.h"
 
 /* ---- pieces -------------------------------------------------------------------------------- */
 
@@ -21,10 +23,15 @@ static void set(json_t *object, const char *key, json_t *value)
     json_object_set_new(object, key, value);
 }
 
-/* Seconds since the fault began; before there was one, since the load did. */
+/* Seconds since the fault began; before there was one, since the load did, or since the first
+ * event. */
 static double since(const struct evidence *evidence, uint64_t t_ns)
 {
-    uint64_t zero_ns = evidence->fault_ns ? evidence->fault_ns : evidence->load_ns;
+    uint64_t zero_ns = evidence->fault_ns  ? evidence->fault_ns
+                       : evidence->load_ns ? evidence->load_ns
+                       : evidence->event_count
+                           ? evidence_mono_ns(evidence, evidence->event[0].wall_us)
+                           : t_ns;
     return ((double)t_ns - (double)zero_ns) / (double)NS_PER_S;
 }
 
@@ -33,6 +40,28 @@ static json_t *text(const char *words)
 {
     json_t *value = json_string(words);
     return value ? value : json_null();
+}
+
+/* What was claimed and never measured. */
+static json_t *claims(const struct spec *spec)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < spec->probe_count; i++) {
+        const struct spec_probe *probe = &spec->probe[i];
+        json_t *one = json_object();
+        set(one, "probe", text(probe->value.text));
+        set(one, "op", text(comparison_name((enum comparison)probe->op)));
+        set(one, "limit", real(probe->limit));
+        set(one, "asserted", real(probe->limit * probe->noise));
+        set(one, "measured", json_null());
+        set(one, "margin", json_null());
+        set(one, "holds", json_null());
+        set(one, "level", text(probe->should ? "should" : "must"));
+        set(one, "during", text(window_name(probe->during)));
+        set(one, "worst_s", json_null());
+        json_array_append_new(list, one);
+    }
+    return list;
 }
 
 static json_t *lines(const struct drill_verdict *verdict)
@@ -89,16 +118,28 @@ static json_t *bands(const struct spec *spec)
     json_t *list = json_array();
     for (unsigned i = 0; i < spec->step_count; i++) {
         const struct spec_step *step = &spec->step[i];
-        char words[300];
+        char words[400];
         if (step->kind == STEP_CLEAR ||
             (step->kind == STEP_ACT && (step->act == ACT_DB_RESTORE || step->act == ACT_RELEASE)))
             continue;
         json_t *one = json_object();
-        snprintf(words, sizeof words, "%s%s%s",
-                 step->kind == STEP_FAULT ? step->fault : act_name(step->act),
-                 *step->target ? " " : "", step->target);
+        words_of_step(step, words, sizeof words);
         set(one, "from_s", real(step->at_s));
         set(one, "to_s", real(band_end(spec, step)));
+        set(one, "text", text(words));
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
+static json_t *method(const struct spec *spec)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < spec->step_count; i++) {
+        char words[400];
+        json_t *one = json_object();
+        words_of_step(&spec->step[i], words, sizeof words);
+        set(one, "at_s", real(spec->step[i].at_s));
         set(one, "text", text(words));
         json_array_append_new(list, one);
     }
@@ -114,7 +155,6 @@ static json_t *detectors(const struct evidence *evidence, const struct drill_ver
     set(one, "event", *evidence->spec->detect_by ? text(evidence->spec->detect_by) : json_null());
     set(one, "event_s", real(verdict->detect_event_s));
     set(one, "first_failure_s", real(verdict->first_failure_s));
-    set(one, "alert_s", json_null());
     return one;
 }
 
@@ -135,6 +175,18 @@ static json_t *compartments(const struct drill_verdict *verdict)
 
 /* ---- timeline ------------------------------------------------------------------------------ */
 
+/* "worker 2", "sentinel"; null: about nobody. */
+static json_t *who(const struct event *event)
+{
+    char label[SLOT_LABEL_SIZE], words[SLOT_LABEL_SIZE + 8];
+    if (event->slot < 0 || event->slot >= SLOTS_MAX)
+        return json_null();
+    slot_view_label((unsigned)event->slot, label);
+    bool worker = (unsigned)event->slot < WORKER_SLOTS_MAX;
+    snprintf(words, sizeof words, "%s%s", worker ? "worker " : "", label);
+    return text(words);
+}
+
 static json_t *of_event(const struct evidence *evidence, const struct event *event)
 {
     json_t *one = json_object();
@@ -144,6 +196,7 @@ static json_t *of_event(const struct evidence *evidence, const struct event *eve
     set(one, "text", text(event->text));
     set(one, "id", json_integer((json_int_t)event->id));
     set(one, "cause_id", event->cause_id ? json_integer((json_int_t)event->cause_id) : json_null());
+    set(one, "who", who(event));
     set(one, "slot", event->slot >= 0 ? json_integer(event->slot) : json_null());
     return one;
 }
@@ -249,6 +302,60 @@ static json_t *server_series(const struct evidence *evidence)
     return list;
 }
 
+/* A metric as an expression names it. */
+static json_t *selector_text(const struct selector *selector)
+{
+    char words[400];
+    size_t length = (size_t)snprintf(words, sizeof words, "%s", selector->name);
+    for (unsigned i = 0; i < selector->label_count && length < sizeof words; i++)
+        length += (size_t)snprintf(words + length, sizeof words - length, "%s%s%s%s", i ? "," : "{",
+                                   selector->label[i].key, selector->label[i].differs ? "!=" : "=",
+                                   selector->label[i].value);
+    if (selector->label_count > 0 && length < sizeof words)
+        snprintf(words + length, sizeof words - length, "}");
+    return text(words);
+}
+
+static double value_in(const struct evidence *evidence, unsigned index, uint64_t t_ns)
+{
+    size_t first = measure_sample_at(evidence, t_ns);
+    size_t last = measure_sample_at(evidence, t_ns + NS_PER_S);
+    if (last >= evidence->sample_count || first == last)
+        return (double)NAN; /* nobody to ask: a gap */
+    const struct sample *from = &evidence->sample[first], *to = &evidence->sample[last];
+    size_t at = evidence_value_at(&evidence->spec->selectors, index);
+    if (evidence->spec->selectors.all[index].gauge)
+        return to->value[at];
+    return (to->value[at] - from->value[at]) * (double)NS_PER_S / (double)(to->t_ns - from->t_ns);
+}
+
+/* What the probes and the proof ask of the region, second by second; histograms are in the load's
+ * own numbers. */
+static json_t *metric_series(const struct evidence *evidence)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < evidence->spec->selectors.count; i++) {
+        const struct selector *selector = &evidence->spec->selectors.all[i];
+        json_t *one = json_object(), *rows = json_array();
+        if (selector->histogram) {
+            json_decref(one);
+            json_decref(rows);
+            continue;
+        }
+        for (uint64_t t = evidence->load_ns; t && t < evidence->end_ns; t += NS_PER_S) {
+            json_t *row = json_object();
+            set(row, "t_s", real(since(evidence, t)));
+            set(row, "value", real(value_in(evidence, i, t)));
+            json_array_append_new(rows, row);
+        }
+        set(one, "metric", selector_text(selector));
+        set(one, "gauge", json_boolean(selector->gauge));
+        set(one, "rows", rows);
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
 /* ---- the whole ----------------------------------------------------------------------------- */
 
 static json_t *series(const struct evidence *evidence)
@@ -257,6 +364,7 @@ static json_t *series(const struct evidence *evidence)
     set(one, "load", load_series(evidence));
     set(one, "health", health_series(evidence));
     set(one, "server", server_series(evidence));
+    set(one, "metrics", metric_series(evidence));
     return one;
 }
 
@@ -281,18 +389,21 @@ json_t *drill_report_json(const struct evidence *evidence, const struct drill_ve
     set(root, "drill", text(spec->name));
     set(root, "title", text(spec->title));
     set(root, "teaches", text(spec->teaches));
+    set(root, "loop", *spec->loop ? text(spec->loop) : json_null());
+    set(root, "mitigation", *spec->mitigation ? text(spec->mitigation) : json_null());
     clock_rfc3339(started, evidence->load_ns / NS_PER_US + evidence->wall_minus_mono_us);
     set(root, "started", evidence->load_ns ? text(started) : json_null());
     set(result, "result", text(drill_result_name(verdict->result)));
     set(result, "why", text(verdict->why));
     set(result, "exit_code", json_integer(drill_exit_code(verdict->result)));
     set(root, "verdict", result);
-    set(root, "hypothesis", lines(verdict));
+    set(root, "hypothesis", verdict->line_count > 0 ? lines(verdict) : claims(spec));
     set(proof, "text", text(spec->proof.text));
     set(proof, "found", text(verdict->proof));
     set(proof, "holds", json_boolean(verdict->proven));
     set(root, "proof", proof);
     set(root, "phases", phases(evidence));
+    set(root, "method", method(spec));
     set(root, "bands", bands(spec));
     set(root, "detect", detectors(evidence, verdict));
     set(root, "recover_s", real(verdict->recover_s));
@@ -313,69 +424,4 @@ json_t *drill_report_json(const struct evidence *evidence, const struct drill_ve
     set(root, "load", evidence->summary[0] ? json_incref(evidence->summary[0]) : json_null());
     set(root, "load2", evidence->summary[1] ? json_incref(evidence->summary[1]) : json_null());
     return root;
-}
-
-/* ---- for people ---------------------------------------------------------------------------- */
-
-static const char *paint(bool colour, const char *code)
-{
-    return colour ? code : "";
-}
-
-static const char *colour_of(enum drill_result result)
-{
-    return result == DRILL_PASS                                     ? "\033[32m"
-           : result == DRILL_DEVIATED                               ? "\033[31m"
-           : result == DRILL_SKIPPED || result == DRILL_INTERRUPTED ? "\033[33m"
-                                                                    : "\033[31m";
-}
-
-static void print_line(const struct verdict_line *line, bool colour, FILE *out)
-{
-    const char *mark = line->holds ? "ok  " : line->should ? "note" : "FAIL";
-    fprintf(out, "  %s%s%s  ",
-            paint(colour && !line->holds, line->should ? "\033[33m" : "\033[31m"), mark,
-            paint(colour && !line->holds, "\033[0m"));
-    if (isnan(line->measured))
-        fprintf(out, "%12s", "not measured");
-    else
-        fprintf(out, "%12.6g", line->measured);
-    fprintf(out, "  %2s %-9.6g", comparison_name(line->op), line->limit);
-    if (fabs(line->asserted - line->limit) > 0)
-        fprintf(out, " (asserted %g)", line->asserted);
-    fprintf(out, "  %s", line->name);
-    if (!isnan(line->worst_s))
-        fprintf(out, ", worst 1 s at %.1f s", line->worst_s);
-    fputc('\n', out);
-}
-
-static void print_time(FILE *out, const char *what, double seconds)
-{
-    if (isfinite(seconds))
-        fprintf(out, "  %s %.2f s", what, seconds);
-}
-
-void drill_report_print(const struct evidence *evidence, const struct drill_verdict *verdict,
-                        bool colour, FILE *out)
-{
-    fprintf(out, "%s%s%s  %s  %s: %s\n", paint(colour, colour_of(verdict->result)),
-            drill_result_name(verdict->result), paint(colour, "\033[0m"), evidence->spec->name,
-            evidence->spec->title, verdict->why);
-    for (unsigned i = 0; i < verdict->line_count; i++)
-        print_line(&verdict->line[i], colour, out);
-    if (verdict->line_count == 0)
-        return;
-    fprintf(out, "  proof  %s: %s\n  found ", evidence->spec->proof.text, verdict->proof);
-    print_time(out, "first failure", verdict->first_failure_s);
-    print_time(out, "degraded", verdict->detect_degraded_s);
-    print_time(out, "verdict", verdict->detect_verdict_s);
-    print_time(out, "breaker", verdict->detect_breaker_s);
-    if (*evidence->spec->detect_by)
-        print_time(out, evidence->spec->detect_by, verdict->detect_event_s);
-    print_time(out, "recovered", verdict->recover_s);
-    if (isfinite(verdict->blast_share))
-        fprintf(out, "  blast %.2f %%", verdict->blast_share * 100);
-    fprintf(out, "\n");
-    if (evidence->counters_back)
-        fprintf(out, "  a counter went back: %s\n", evidence->counter_back);
 }

@@ -2,13 +2,16 @@
 #include "tools/drill/runner.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "tools/drill/measure.h"
 #include "tools/drill/process.h"
+#include "tools/drill/truth.h"
 #include "tools/drill/turn.h"
 #include "tools/drill/verdict.h"
 
@@ -17,6 +20,7 @@
 #define LOAD_LIMIT_NS  (60 * NS_PER_S) /* until its first second is over: logins are slow */
 #define AUDIT_LIMIT_NS (120 * NS_PER_S)
 #define STOP_LIMIT_NS  (20 * NS_PER_S)
+#define LEAST_WATCH_S  2.0
 #define ORPHANS_MS     7000 /* orphans end by themselves within 4 s */
 
 /* ---- phases -------------------------------------------------------------------------------- */
@@ -160,8 +164,17 @@ static bool steady_before(struct runner *runner)
     return !*evidence->trouble;
 }
 
+/* Its length was fixed before that of the recovery was known. */
+static void end_load_early(struct runner *runner)
+{
+    uint64_t planned_ns = after(runner->evidence->load_ns, spec_load_s(runner->spec));
+    if (runner->load[0].pid && clock_now_ns() + NS_PER_S < planned_ns)
+        kill(runner->load[0].pid, SIGINT);
+}
+
 static bool wait_for_loads(struct runner *runner)
 {
+    end_load_early(runner);
     uint64_t end_ns = clock_now_ns() + AUDIT_LIMIT_NS;
     runner->phase = "audit";
     while (runner->load[0].pid || runner->load[1].pid) {
@@ -204,6 +217,36 @@ static bool check_integrity(struct runner *runner)
     return true;
 }
 
+/* Somebody else's method; then the load is told to end, which audits. */
+static bool carry_out_method(struct runner *runner)
+{
+    struct evidence *evidence = runner->evidence;
+    if (!runner->options->method(runner, runner->options->argument))
+        return false;
+    evidence->clear_ns = evidence->after_ns = evidence->end_ns = clock_now_ns();
+    if (runner->load[0].pid)
+        kill(runner->load[0].pid, SIGINT);
+    return wait_for_loads(runner) && check_integrity(runner);
+}
+
+/* For as long as the recovery may take; when it is there, no longer than it should take. */
+static bool watch_recovery(struct runner *runner)
+{
+    struct evidence *evidence = runner->evidence;
+    double seen_s = runner->spec->recover_s > 0 ? runner->spec->recover_s : runner->spec->watch_s;
+    uint64_t least_ns = after(evidence->clear_ns, fmax(seen_s, LEAST_WATCH_S));
+    runner->phase = "recovery";
+    while (clock_now_ns() < evidence->after_ns) {
+        if (!turn(runner, clock_now_ns() + LOOK_NS))
+            return false;
+        if (clock_now_ns() < least_ns || isnan(measure_recovery(evidence, evidence->clear_ns)))
+            continue;
+        evidence->after_ns = clock_now_ns();
+        evidence->end_ns = after(evidence->after_ns, runner->spec->after_s);
+    }
+    return true;
+}
+
 static bool carry_out(struct runner *runner)
 {
     struct evidence *evidence = runner->evidence;
@@ -216,13 +259,15 @@ static bool carry_out(struct runner *runner)
         return false;
     }
     evidence->fault_ns = clock_now_ns();
+    if (runner->options->method)
+        return carry_out_method(runner);
     evidence->clear_ns = after(evidence->fault_ns, spec->method_s);
     evidence->after_ns = after(evidence->clear_ns, spec->watch_s);
     evidence->end_ns = after(evidence->after_ns, spec->after_s);
-    return turn_until(runner, "fault", evidence->clear_ns) &&
-           turn_until(runner, "recovery", evidence->after_ns) &&
+    return turn_until(runner, "fault", evidence->clear_ns) && watch_recovery(runner) &&
            turn_until(runner, "steady after", evidence->end_ns) && wait_for_loads(runner) &&
-           check_integrity(runner);
+           check_integrity(runner) &&
+           (!runner->options->keep_history || truth_keep_history(evidence, runner->house.console));
 }
 
 /* ---- the way back -------------------------------------------------------------------------- */
@@ -285,6 +330,7 @@ void runner_run(const struct runner_options *options, const struct spec *spec,
     if (preflight(runner))
         carry_out(runner);
     roll_back(runner);
+    load_keep_rows(&runner->load[0], evidence);
     prober_close(runner->prober);
     runner->prober = NULL;
     stop_server(runner);

@@ -16,10 +16,17 @@
 
 #include "tools/drill/evidence.h"
 
+struct runner;
+
 struct runner_options {
     const char *attach; /* control socket of a running server; NULL: start one */
     int signal_fd;      /* signalfd of INT, TERM, HUP, CHLD, which are blocked */
     bool progress;      /* a terminal is on stderr */
+    bool keep_history;  /* of the console, into the evidence */
+    /* Instead of the file's steps, for as long as it likes: the load ends with it. It turns the
+     * loop (turn.h); false ends the drill. NULL: the file's. */
+    bool (*method)(struct runner *runner, void *argument);
+    void *argument;
 };
 
 /* Fill the evidence. evidence->trouble, interrupted and skipped say how it went; what was gathered

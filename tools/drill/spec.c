@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/labels.h"
+#include "common/series.h"
 #include "tools/drill/spec_parts.h"
 
 #define FILE_LIMIT (64 * 1024)
@@ -78,12 +79,28 @@ static const struct field probe_fields[] = {
      .offset = offsetof(struct raw_probe, probe.to_s),
      .least = 0.5,
      .most = 3600},
+    TEXT("from_event", raw_probe, probe.from_event),
+    TEXT("to_event", raw_probe, probe.to_event),
 };
 
 /* A bound from above on time or a share is one of behaviour; others are as they are said. */
 static double preset_noise(const struct spec_probe *probe)
 {
     return probe->op == LESS || probe->op == LESS_EQUAL ? SPEC_NOISE : 1;
+}
+
+static bool is_event(const char *name)
+{
+    for (unsigned i = 0; i < EVENT_COUNT; i++)
+        if (strcmp(name, event_name(i)) == 0)
+            return true;
+    return false;
+}
+
+static void check_event(struct reader *reader, const char *key, const char *name)
+{
+    if (*name && !is_event(name))
+        fields_fail(reader, "%s: %s: no event; see bulkheadctl events", key, name);
 }
 
 /* The edge window of a probe of load.* is the whole run anyway. */
@@ -102,6 +119,10 @@ static void take_probe(struct reader *reader, const json_t *value, struct spec *
         probe->noise = preset_noise(probe);
     if (probe->to_s > 0 ? probe->from_s >= probe->to_s : probe->from_s > 0)
         fields_fail(reader, "from_s: needs a to_s after it");
+    if (!*probe->from_event != !*probe->to_event || (*probe->from_event && probe->to_s > 0))
+        fields_fail(reader, "from_event: needs a to_event, and no to_s");
+    check_event(reader, "from_event", probe->from_event);
+    check_event(reader, "to_event", probe->to_event);
     size_t length = fields_enter(reader, "probe");
     if (expression_parse(&probe->value, raw.text, false, &spec->selectors, error, sizeof error) < 0)
         fields_fail(reader, "%s", error);
@@ -176,8 +197,7 @@ static void take_detect_by(struct reader *reader, const json_t *value, void *obj
     const char *name = json_string_value(value);
     bool known = name && (strcmp(name, "degraded") == 0 || strcmp(name, "verdict") == 0 ||
                           strcmp(name, "breaker") == 0);
-    for (unsigned i = 0; name && i < EVENT_COUNT; i++)
-        known = known || strcmp(name, event_name(i)) == 0;
+    known = known || (name && is_event(name));
     if (known)
         snprintf(spec->detect_by, sizeof spec->detect_by, "%s", name);
     else
@@ -228,11 +248,23 @@ static void take_proof(struct reader *reader, const json_t *value, void *object)
 static const struct field anomaly_fields[] = {
     TEXT("metric", spec_anomaly, metric),
     FLAG("expected", spec_anomaly, expected),
+    NUMBER("from_s", spec_anomaly, from_s, 0, 3600),
+    TEXT("after", spec_anomaly, after),
 };
 
 static void take_anomaly(struct reader *reader, const json_t *value, void *object)
 {
+    const struct spec_anomaly *anomaly = object;
     fields_take(reader, value, anomaly_fields, COUNT_OF(anomaly_fields), object);
+    bool known = reader->failed;
+    for (unsigned i = 0; i < SERIES_NUMBER && !known; i++)
+        known = strcmp(anomaly->metric, series[i].name) == 0;
+    size_t length = fields_enter(reader, "metric");
+    if (!known)
+        fields_fail(reader, "\"%s\" is no series of the history; see docs/metrics.md",
+                    anomaly->metric);
+    fields_leave(reader, length);
+    check_event(reader, "after", anomaly->after);
 }
 
 static void take_anomalies(struct reader *reader, const json_t *value, void *object)
@@ -261,6 +293,8 @@ static const struct field spec_fields[] = {
      .offset = offsetof(struct spec, teaches),
      .size = sizeof((struct spec *)NULL)->teaches,
      .required = true},
+    TEXT("loop", spec, loop),
+    TEXT("mitigation", spec, mitigation),
     SPECIAL("phases", take_phases),
     SPECIAL("load", take_load_of_spec),
     SPECIAL("server", take_server),

@@ -15,7 +15,7 @@
 #define SPEC_PROBES    16
 #define SPEC_STEPS     24
 #define SPEC_OVERRIDES 16
-#define SPEC_ANOMALIES 8
+#define SPEC_ANOMALIES 12
 #define SPEC_TEXT      400
 #define SPEC_SCOPE     8
 #define SPEC_LOADS     2
@@ -35,6 +35,7 @@ struct spec_probe {
     bool should;         /* is reported, does not decide */
     unsigned during;     /* enum spec_window */
     double from_s, to_s; /* to_s > 0: this window instead, seconds since the fault began */
+    char from_event[32], to_event[32]; /* or this: between the first two of these events */
 };
 
 /* One loadtest. "" and 0: what loadtest presets. */
@@ -53,7 +54,8 @@ struct spec_override {
 struct spec_server {
     unsigned workers;
     bool faults;
-    unsigned tmpfs_mib; /* the data directory on a tmpfs of this size; 0: not */
+    unsigned tmpfs_mib;   /* the data directory on a tmpfs of this size; 0: not */
+    unsigned descriptors; /* RLIMIT_NOFILE of its processes; 0: as it is here */
     unsigned override_count;
     struct spec_override override[SPEC_OVERRIDES];
 };
@@ -93,13 +95,16 @@ struct spec_step {
 };
 
 struct spec_anomaly {
-    char metric[64];
+    char metric[64]; /* a series of the history */
     bool expected;
+    double from_s;  /* since the method began: when it is first to be seen */
+    char after[32]; /* or from the first event of this name then, if there is one; "" none */
 };
 
 struct spec {
     char file[256], name[64]; /* path; NN-name */
     char title[120], teaches[SPEC_TEXT];
+    char loop[SPEC_TEXT], mitigation[SPEC_TEXT]; /* what feeds itself, and what stops it; "" */
     double warm_up_s, before_s, after_s;
     struct spec_load load;
     struct spec_server server;

@@ -8,6 +8,10 @@
 #include "common/fault_spec.h"
 #include "tools/drill/spec_parts.h"
 
+/* Where nothing happens, little time will do. */
+#define NO_FAULT_SHORT_S       5.0
+#define NO_FAULT_SHORT_WATCH_S 2.0
+
 static int by_time(const void *a, const void *b)
 {
     const struct spec_step *first = a, *second = b;
@@ -37,8 +41,13 @@ void spec_complete(struct spec *spec, unsigned arm)
     for (unsigned i = 0; i < spec->step_count; i++)
         spec->method_s = fmax(spec->method_s, spec->step[i].end_s);
     spec->watch_s = spec->step_count ? fmax(spec->recover_s * SPEC_NOISE + 1, 2) : 0;
-    if (arm & ARM_NO_FAULT)
-        spec->step_count = 0;
+    if (!(arm & ARM_NO_FAULT))
+        return;
+    spec->step_count = 0;
+    if (arm & ARM_SHORT) {
+        spec->method_s = fmin(spec->method_s, NO_FAULT_SHORT_S);
+        spec->watch_s = fmin(spec->watch_s, NO_FAULT_SHORT_WATCH_S);
+    }
 }
 
 void spec_check(struct reader *reader, const struct spec *spec)

@@ -73,6 +73,7 @@ static const struct field server_fields[] = {
     COUNT("workers", spec_server, workers, 1, WORKERS_MAX),
     FLAG("faults", spec_server, faults),
     COUNT("tmpfs_mib", spec_server, tmpfs_mib, 1, 4096),
+    COUNT("descriptors", spec_server, descriptors, 512, 1000000),
     SPECIAL("overrides", take_overrides),
 };
 

@@ -183,6 +183,12 @@ static void do_act(struct runner *runner, const struct spec_step *step)
         evidence_trouble(runner->evidence, "act %s: %s", act_name(step->act), done);
 }
 
+bool turn_act(struct runner *runner, const struct spec_step *step)
+{
+    do_act(runner, step);
+    return !*runner->evidence->trouble;
+}
+
 /* When step i is next to be done; UINT64_MAX: not any more. */
 static uint64_t step_due_ns(const struct runner *runner, unsigned i)
 {

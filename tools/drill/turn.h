@@ -41,6 +41,9 @@ void turn_tell(struct runner *runner, bool failed, const char *text);
 /* Connect to the server that is meant, and not to its predecessor's orphans. */
 bool turn_open_server(struct runner *runner);
 
+/* Do an act now that no method has. False when it failed: the drill is over. */
+bool turn_act(struct runner *runner, const struct spec_step *step);
+
 /* Wait for the next thing, at most until then, and do it. False when the drill is over. */
 bool turn(struct runner *runner, uint64_t until_ns);
 

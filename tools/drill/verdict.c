@@ -13,6 +13,7 @@
 
 #define STEADY_ERRORS 0.01
 #define WINDOW_NS     NS_PER_S
+#define SETTLE_NS     (50 * NS_PER_MS)
 /* loadtest calls itself late above 5 ms. Bounds here are tens of milliseconds and have their own
  * factor, so a drill on a busy machine is worth something for longer than a measurement. */
 #define LAG_LIMIT_MS 25.0
@@ -123,6 +124,24 @@ static bool worse(enum comparison op, double a, double b)
                                                 : fabs(a) > fabs(b);
 }
 
+/* From the first look a little after the first event, when what was under way has ended, to the
+ * last look before the second one. False when there is nothing in between. */
+static bool between_events(const struct evidence *evidence, const struct spec_probe *probe,
+                           uint64_t *from_ns, uint64_t *to_ns)
+{
+    double from_s = measure_first_event(evidence, evidence->fault_ns, probe->from_event);
+    if (isnan(from_s))
+        return false;
+    uint64_t begin_ns = evidence->fault_ns + (uint64_t)(from_s * (double)NS_PER_S) + SETTLE_NS;
+    double length_s = measure_first_event(evidence, begin_ns, probe->to_event);
+    size_t first = measure_sample_at(evidence, begin_ns) + 1;
+    if (isnan(length_s) || first >= evidence->sample_count)
+        return false;
+    *from_ns = evidence->sample[first].t_ns;
+    *to_ns = begin_ns + (uint64_t)(length_s * (double)NS_PER_S);
+    return measure_sample_at(evidence, *to_ns) > first;
+}
+
 static void add_probe(struct drill_verdict *verdict, const struct evidence *evidence,
                       const struct spec_probe *probe, struct measure measure)
 {
@@ -141,11 +160,15 @@ static void add_probe(struct drill_verdict *verdict, const struct evidence *evid
         to_ns = evidence->fault_ns + (uint64_t)(probe->to_s * (double)NS_PER_S);
         snprintf(line.during, sizeof line.during, "%g-%g s", probe->from_s, probe->to_s);
     }
+    bool there = !*probe->from_event || between_events(evidence, probe, &from_ns, &to_ns);
+    if (*probe->from_event)
+        snprintf(line.during, sizeof line.during, "%s to %s", probe->from_event, probe->to_event);
     measure.from_ns = from_ns;
     measure.to_ns = to_ns;
-    if (!probe->continuous)
+    if (!probe->continuous && there)
         line.measured = expression_value(&probe->value, measure_term, &measure);
-    for (uint64_t at = from_ns; probe->continuous && at + WINDOW_NS <= to_ns; at += WINDOW_NS / 2) {
+    for (uint64_t at = from_ns; probe->continuous && there && at + WINDOW_NS <= to_ns;
+         at += WINDOW_NS / 2) {
         measure.from_ns = at;
         measure.to_ns = at + WINDOW_NS;
         double value = expression_value(&probe->value, measure_term, &measure);

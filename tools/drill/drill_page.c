@@ -211,13 +211,12 @@ static void detectors(FILE *out, const json_t *report)
         {"the verdict on the database moves", "verdict_s"},
         {"a circuit breaker opens", "breaker_s"},
         {is_event ? event : NULL, "event_s"},
-        {"an alert of the service level fires", "alert_s"},
     };
     document_section(out, "Who noticed, and when", "Seconds since the fault began.");
     drill_table_begin(out, columns);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         double seconds = drill_number(detect, rows[i].key);
-        if (!rows[i].name || (isnan(seconds) && strcmp(rows[i].key, "alert_s") == 0))
+        if (!rows[i].name)
             continue;
         drill_seconds(at, seconds);
         drill_row_begin(out);

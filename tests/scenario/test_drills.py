@@ -185,11 +185,11 @@ def test_a_drill_passes_and_tells_all(told):
     assert "SIGKILL to worker" in kill["text"] and abs(kill["t_s"]) < 0.5
     assert sum(s["ok"] for s in report["series"]["load"]) > 200
     assert len(report["series"]["server"]) >= 4 and len(report["series"]["health"]) >= 4
-    page = (tmp_path / "out" / "50-test.html").read_text()
+    page = (run.out_dir / "50-test.html").read_text()
     assert all(html.escape(line["probe"]) in page for line in report["hypothesis"])
     assert "PASS: the server behaved" in page and 'href="50-test-load.html"' in page
-    assert (tmp_path / "out" / "50-test-load.html").read_text().startswith("<!doctype html>")
-    index = (tmp_path / "out" / "index.html").read_text()
+    assert (run.out_dir / "50-test-load.html").read_text().startswith("<!doctype html>")
+    index = (run.out_dir / "index.html").read_text()
     assert "1 passed, 0 deviated, 0 without a verdict" in index and 'href="50-test.html"' in index
 
 
@@ -247,7 +247,7 @@ def test_whenever_it_is_interrupted_it_leaves_nothing(drill, tmp_path, moment, n
     code, out, err = d.finish(30 * NOISE)
     assert code == 3 and "INTERRUPTED  50-test" in out, (code, out, err)
     d.assert_nothing_left()
-    page = (tmp_path / "out" / "50-test.html").read_text()
+    page = (run.out_dir / "50-test.html").read_text()
     assert "INTERRUPTED: somebody ended it" in page and "load.errors.attempts.refused" in page
 
 

@@ -15,14 +15,15 @@
 #include "common/clock.h"
 #include "worker/circuit.h"
 
-#define THREADS 8
-#define CALLS   20000
+#define THREADS     8
+#define CALLS       20000
+#define TICKS_LEAST 256
 
 static struct region *region;
 static struct child child;
 static struct circuit circuit;
 static _Atomic bool done;
-static _Atomic unsigned admitted;
+static _Atomic unsigned admitted, ticks;
 
 static int make(void **unused)
 {
@@ -44,7 +45,8 @@ static int make(void **unused)
 static void *call(void *argument)
 {
     uint64_t random = *(uint64_t *)argument;
-    for (unsigned i = 0; i < CALLS; i++) {
+    /* On a busy machine all calls may be over before the board has let any in: wait for it. */
+    for (unsigned i = 0; i < CALLS || atomic_load(&ticks) < TICKS_LEAST; i++) {
         struct breaker_permit permit;
         unsigned retry_ms;
         uint64_t dice = random_next(&random);
@@ -65,6 +67,7 @@ static void *be_the_board(void *unused)
 {
     const struct timespec pause = {.tv_nsec = 200 * 1000};
     for (unsigned i = 0; !atomic_load(&done); i++) {
+        atomic_store(&ticks, i);
         atomic_store(&region->board.words.db_readable, i % 16 != 0);
         circuit_tick(&circuit);
         nanosleep(&pause, NULL);
@@ -119,8 +122,7 @@ static void eight_threads_keep_it_whole(void **unused)
     uint64_t moves = 0;
     for (unsigned i = 0; i < BREAKER_MOVE_COUNT; i++)
         moves += atomic_load(&child.slot->metrics.circuit_breaker_moves[DEPENDENCY_DB_READ][i]);
-    printf("%u of %u calls admitted, %llu moves\n", atomic_load(&admitted), THREADS * CALLS,
-           (unsigned long long)moves);
+    printf("%u calls admitted, %llu moves\n", atomic_load(&admitted), (unsigned long long)moves);
     assert_int_equal(circuit.breaker.used, 0);
     assert_int_equal(torn, 0);
     assert_true(moves > 20);

@@ -247,7 +247,7 @@ def test_whenever_it_is_interrupted_it_leaves_nothing(drill, tmp_path, moment, n
     code, out, err = d.finish(30 * NOISE)
     assert code == 3 and "INTERRUPTED  50-test" in out, (code, out, err)
     d.assert_nothing_left()
-    page = (run.out_dir / "50-test.html").read_text()
+    page = (tmp_path / "out" / "50-test.html").read_text()
     assert "INTERRUPTED: somebody ended it" in page and "load.errors.attempts.refused" in page
 
 

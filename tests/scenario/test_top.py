@@ -104,7 +104,8 @@ def test_it_comes_back_after_a_stop(terminal, server):
         with open(f"/proc/{process.pid}/stat") as f:
             return f.read().rsplit(")", 1)[1].split()[0]
     wait_for("it to stop", lambda: state() == "T", 5)
-    assert terminal.restored() and terminal.text().endswith(LEAVE)
+    terminal.wait("what it wrote last", lambda t: t.endswith(LEAVE))
+    assert terminal.restored()
     process.send_signal(signal.SIGCONT)
     terminal.wait("its screen", lambda t: len(frames(t.rsplit(ENTER, 1)[1])) > 1 and
                   t.count(ENTER) == 2)

@@ -167,7 +167,10 @@ def watch_kills(server, prometheus):
 def watch_outage(server, prometheus):
     database = os.path.join(server.data, "app.db")
     wait_for("the alerts of the kills to end", lambda: not prometheus.firing(), 20 * NOISE, 0.1)
+    created = server.metric("http_requests_total", code="201")
     load = Load(server, "--no-audit", rps=RATE, duration=30 * NOISE)
+    wait_for("the load to begin",
+             lambda: server.metric("http_requests_total", code="201") > created + 5, 10 * NOISE)
     moved = time.monotonic()
     os.rename(database, database + ".away")
     wanted = {"BulkheadDatabaseNotUp", "BulkheadErrorsBurn14.4x"}

@@ -1,7 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Run unit tests, four at a time: they wait more than they compute. Each one's output appears whole when
-# it ends. What failed beside others is run once more, alone: is it the machine or the code?
+# Run unit tests, two at a time; each one's output appears whole when it ends.
 set -u
 one() {
     log=$(mktemp)
@@ -12,15 +11,7 @@ one() {
     return $code
 }
 if [ "${1-}" = --one ]; then
-    one "$2" || { echo "$2" >>"$3"; exit 1; }
-    exit 0
+    one "$2"
+    exit $?
 fi
-failed=$(mktemp)
-trap 'rm -f "$failed"' EXIT
-printf '%s\n' "$@" | xargs -P 4 -I '{}' sh "$0" --one '{}' "$failed" && exit 0
-code=0
-for test in $(cat "$failed"); do
-    echo "== $test failed beside others; once more, alone"
-    one "$test" || code=1
-done
-exit $code
+printf '%s\n' "$@" | xargs -P 2 -n 1 sh "$0" --one

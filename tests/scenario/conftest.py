@@ -27,8 +27,8 @@ NOISE = 2 * (3 if SANITIZED else 1)
 
 # What judges figures is no business of a sanitized build, whose figures are its own: `make check` leaves
 # these out of it, `make check-sanitize SANITIZE_ALL=1` runs them too.
-OF_FIGURES = ["test_accounting.py", "test_anomaly.py", "test_drills.py", "test_kill.py",
-              "test_loadtest.py", "test_overload.py", "test_prometheus.py", "test_resources.py"]
+OF_FIGURES = ["test_accounting.py", "test_anomaly.py", "test_drills.py", "test_loadtest.py",
+              "test_prometheus.py", "test_resources.py"]
 collect_ignore = OF_FIGURES if SANITIZED and not os.environ.get("SANITIZE_ALL") else []
 # Files run side by side: the longest begin first, so that none of them ends alone, and those that use
 # a whole processor (overload, loadtest) not beside each other.

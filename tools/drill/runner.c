@@ -164,7 +164,8 @@ static bool steady_before(struct runner *runner)
     return !*evidence->trouble;
 }
 
-/* Its length was fixed before that of the recovery was known. */
+/* Its length was fixed before that of the recovery was known. Told once: a second SIGINT would end
+ * the audit too. */
 static void end_load_early(struct runner *runner)
 {
     uint64_t planned_ns = after(runner->evidence->load_ns, spec_load_s(runner->spec));
@@ -217,15 +218,13 @@ static bool check_integrity(struct runner *runner)
     return true;
 }
 
-/* Somebody else's method; then the load is told to end, which audits. */
+/* Somebody else's method; then the load is told to end early, which audits. */
 static bool carry_out_method(struct runner *runner)
 {
     struct evidence *evidence = runner->evidence;
     if (!runner->options->method(runner, runner->options->argument))
         return false;
     evidence->clear_ns = evidence->after_ns = evidence->end_ns = clock_now_ns();
-    if (runner->load[0].pid)
-        kill(runner->load[0].pid, SIGINT);
     return wait_for_loads(runner) && check_integrity(runner);
 }
 

@@ -280,7 +280,7 @@ static void next(const struct walk *walk)
     walk_say(walk, "docs/architecture.md   why it holds");
 }
 
-/* The audit's numbers. 0 when nothing was lost. */
+/* The audit's numbers. 0 when nothing was lost, 1 when something was, 2 when it cannot be told. */
 static int audit(const struct walk *walk, const struct evidence *evidence)
 {
     const json_t *audit = json_object_get(evidence->summary[0], "audit");
@@ -299,9 +299,20 @@ static int audit(const struct walk *walk, const struct evidence *evidence)
              state ? state : "missing", count[0], count[1], count[2], count[3]);
     walk_say(walk, "the database was read through: %s",
              evidence->integrity_ok ? "every page is whole" : "NOT whole");
-    bool good = state && strcmp(state, "complete") == 0 && count[0] > 0 &&
-                count[1] + count[2] + count[3] < 0.5 && evidence->integrity_ok;
-    return good ? 0 : 1;
+    double bad = count[1] + count[2] + count[3];
+    if (bad > 0 || !evidence->integrity_ok)
+        return 1;
+    return state && strcmp(state, "complete") == 0 && count[0] > 0 && !isnan(bad) ? 0 : 2;
+}
+
+static const char *conclusion(const struct walk *walk, int audited)
+{
+    if (audited == 1)
+        return "Writes were lost, or damaged.";
+    if (audited == 2)
+        return "The audit did not read every write back: whether one was lost is not known.";
+    return walk->bad ? "Nothing was lost, but not every step was as it should be."
+                     : "Five failures, and nothing that was acknowledged is lost.";
 }
 
 int walk_run(struct spec *spec, int signal_fd, bool fast, bool colour)
@@ -326,10 +337,8 @@ int walk_run(struct spec *spec, int signal_fd, bool fast, bool colour)
     if (code == 0) {
         code = audit(&walk, &evidence);
         next(&walk);
-        heading(&walk, code       ? "Writes were lost."
-                       : walk.bad ? "Nothing was lost, but not every step was as it should be."
-                                  : "Five failures, and nothing that was acknowledged is lost.");
-        code = code || walk.bad ? 1 : 0;
+        heading(&walk, conclusion(&walk, code));
+        code = code ? code : walk.bad > 0;
     }
     evidence_free(&evidence);
     return code;

@@ -13,7 +13,8 @@
 #include "tools/drill/spec.h"
 
 /* Do all of it. `fast` leaves out the time to read and to look. Returns the exit code: 0 nothing
- * was lost and everything recovered, 1 not so, 2 it could not be carried out, 3 interrupted. */
+ * was lost and everything recovered, 1 not so, 2 it could not be carried out or its audit
+ * not finished, 3 interrupted. */
 int walk_run(struct spec *spec, int signal_fd, bool fast, bool colour);
 
 #endif

@@ -12,7 +12,8 @@
 
 struct supervisor;
 
-/* With every tick, before the dead are buried: a strike is known before what it did. */
+/* With every tick, after the dead are found and before they are buried: a strike is known before
+ * what it did. */
 void fault_desk_step(struct supervisor *supervisor, uint64_t now_ns);
 
 /* The event of the fault that explains trouble with the database; 0 none. */

@@ -296,13 +296,16 @@ static uint64_t nearest_deadline(const struct supervisor *supervisor)
 
 uint64_t reconcile(struct supervisor *supervisor, uint64_t now_ns)
 {
+    /* Also without their pidfds' word, which may not have been had; and before the strikes of faults
+     * are read: who dies after that is buried the next time, when its cause is known. */
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        slot_reap(&supervisor->slots[i]);
     fault_desk_step(supervisor, now_ns);
     database_step(supervisor, now_ns);
     journal_collect(supervisor);
     hang_watch_fleet(supervisor, now_ns);
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         struct slot_record *record = &supervisor->slots[i];
-        slot_reap(record); /* also without its pidfd's word: that may not have been had */
         slot_settle(supervisor, record, now_ns);
         slot_listen(supervisor, record, now_ns);
         check_deadline(supervisor, record, now_ns);

@@ -5,9 +5,13 @@ Scenarios act (kill, stop, move) and then wait on a condition with a limit; they
 hope. Every process of a server carries a mark in its environment, so what is left is found and
 ended by pid, and a test that leaves one fails.
 """
+import atexit
+import functools
 import http.client
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -18,6 +22,8 @@ import time
 import uuid
 
 import pytest
+
+import demo_data
 
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
 # Bounds of behaviour are asserted with a factor for noise; sanitizers slow everything further.
@@ -54,10 +60,21 @@ def wait_for(what, condition, limit_s, pause_s=0.01):
         time.sleep(pause_s)
 
 
+# Ports below those that Linux gives to clients (from 32768 on): a client cannot take the one of a
+# server that is dead for a moment. Each process that runs tests begins elsewhere and takes the next.
+ports = itertools.count(random.randrange(16384))
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for n in itertools.islice(ports, 200):
+        port = 16384 + n % 16384
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    pytest.fail("no free port among 200")
 
 
 def stop_process(pid):
@@ -91,12 +108,14 @@ class Answer:
 
 
 class Server:
-    """One supervisor and what it started."""
+    """One supervisor and what it started. `fresh`: it makes its database itself (demo_data.py)."""
 
-    def __init__(self, *args, workers=2, demo=True, data=None, config=None, user=None):
+    def __init__(self, *args, workers=2, demo=True, data=None, config=None, fresh=False):
         self.mark = "BULKHEAD_TEST=" + uuid.uuid4().hex
         self.own_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="bulkhead-")
+        if demo and self.own_data and not fresh:
+            demo_data.put(template(), self.data)
         self.port, self.console_port = free_port(), free_port()
         self.log_path = os.path.join(tempfile.gettempdir(), self.mark[14:] + ".log")
         self.words = [program("supervisor"), "-n", str(workers), "-d", self.data,
@@ -104,11 +123,10 @@ class Server:
                       "-o", f"console.listen=127.0.0.1:{self.console_port}"]
         if demo:
             self.words.append("--demo")
-        if SANITIZED:  # hashing a password takes several times as long
-            self.words += ["-o", "deadline.auth=20000"]
-        # Tests log in, read and write as fast as they can; test_limits.py shows what limits do.
+        # Tests log in, read and write as fast as they can; test_limits.py shows what limits do. A password
+        # is hashed at nice 10: beside other tests that takes long, and only tests of time look at it.
         config = {**{f"ratelimit.{what}": 0 for what in ("login", "read", "write")},
-                  **(config or {})}
+                  "deadline.auth": 20000, **(config or {})}
         for key, value in config.items():
             self.words += ["-o", f"{key}={value}"]
         self.words += args
@@ -301,6 +319,20 @@ class Server:
     def loadtest(self, *words, rps=300, duration=10, timeout=None):
         """Run loadtest against this server with --json; returns (exit code, summary)."""
         return Load(self, *words, rps=rps, duration=duration).finish(timeout)
+
+
+@functools.cache
+def template():
+    """A directory with a database that a server has made and closed."""
+    directory = tempfile.mkdtemp(prefix="bulkhead-template-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    maker = Server(workers=1, data=directory)
+    try:
+        maker.start()
+        assert maker.stop() == 0
+    finally:
+        assert not maker.end()
+    return directory
 
 
 class Load:

@@ -6,9 +6,9 @@ was smuggled in behind must never be answered.
 """
 import hashlib
 import json
+import math
 import os
 import random
-import statistics
 import time
 
 import pytest
@@ -546,13 +546,12 @@ def test_all_refused_logins_do_the_same_work(server):
     """Nothing may be learnt from the time whether there is such an account."""
     kinds = {"wrong": ("demo", "wrong"), "unknown": ("nobody", "wrong"), "empty": ("demo", ""),
              "long": ("demo", "x" * 1025), "odd": ("' OR 1=1 --", "wrong")}
-    took = {kind: [] for kind in kinds}
-    for _ in range(3):
+    quickest = {kind: math.inf for kind in kinds}  # what else the machine does only adds to the time
+    for _ in range(4):
         for kind, (username, password) in kinds.items():
-            took[kind].append(timed_login(server, username, password))
-    median = {kind: statistics.median(times) for kind, times in took.items()}
+            quickest[kind] = min(quickest[kind], timed_login(server, username, password))
     for kind in kinds:
-        assert 0.5 < median[kind] / median["wrong"] < 2, median
+        assert 0.5 < quickest[kind] / quickest["wrong"] < 2, quickest
 
 
 @pytest.mark.parametrize("body, status", [

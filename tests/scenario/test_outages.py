@@ -228,7 +228,7 @@ def test_a_sidecar_is_deleted(make_server, name):
 def test_directory_unreadable(make_server):
     if os.geteuid() != 0:
         pytest.skip("needs root, to give the directory to an account that obeys its mode")
-    server = make_server(workers=3, start=False)
+    server = make_server(workers=3, start=False, fresh=True)
     os.chown(server.data, 65534, 65534)
     server.start()
     server.login()

@@ -53,6 +53,10 @@ class Run:
             self.seconds = [json.loads(line) for line in f]
         return self
 
+    def lines(self):
+        path = self.out / "seconds.ndjson"
+        return path.read_text().count("\n") if path.exists() else 0
+
     def goodput(self, begin, end):
         """Successes a second in the seconds begin..end-1 of the load."""
         chosen = [s["ok"] for s in self.seconds if begin <= s["t"] < end]
@@ -158,7 +162,7 @@ def stall(make_server, tmp_path, stall_s, after_s, config):
     Run(server, tmp_path, 50, 1).finish()
     run = Run(server, tmp_path, 15 if SANITIZED else 230, 2 + stall_s + after_s, "--retry", "immediate",
               "--attempts", "3")
-    time.sleep(2)  # the time before the stall, which is as long as it is
+    wait_for("two seconds of load", lambda: run.lines() >= 2, 30 * NOISE)  # it logs in first
     server.ctl("faults", "set", "db", "effect=hang", "op=begin", f"duration={stall_s}s",
                "target=all")
     run.finish()

@@ -15,11 +15,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/backoff.h"
+#include "common/clock.h"
 #include "tools/drill/process.h"
 
 #define PREFIX     "bulkhead-drill-"
 #define WORDS_MAX  (24 + 2 * SPEC_OVERRIDES)
 #define MANY_FILES 64
+#define PORT_FIRST 16384u
+#define PORT_COUNT 16384u
+#define PORT_TRIES 200
 
 static const char *temporary(void)
 {
@@ -108,20 +113,31 @@ int house_open(struct house *house, const struct spec *spec, bool own, char *err
     return spec->server.tmpfs_mib ? mount_tmpfs(house, spec->server.tmpfs_mib, error, size) : 0;
 }
 
-/* A port nobody has now. */
-static int free_address(char *out, size_t size)
+static bool can_bind(uint16_t port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return -1;
-    int result = bind(fd, (struct sockaddr *)&address, sizeof address);
-    if (result == 0)
-        result = getsockname(fd, (struct sockaddr *)&address, &length);
+        return false;
+    bool bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
     close(fd);
-    snprintf(out, size, "127.0.0.1:%u", ntohs(address.sin_port));
-    return result;
+    return bound;
+}
+
+/* A port nobody has now; nor takes it a client that connects while the supervisor is dead, for it
+ * lies below those that Linux gives to clients (from 32768 on). */
+static int free_address(char *out, size_t size)
+{
+    uint64_t state = clock_now_ns() ^ ((uint64_t)getpid() << 40);
+    for (int i = 0; i < PORT_TRIES; i++) {
+        uint16_t port = (uint16_t)(PORT_FIRST + random_next(&state) % PORT_COUNT);
+        if (!can_bind(port))
+            continue;
+        snprintf(out, size, "127.0.0.1:%u", port);
+        return 0;
+    }
+    return -1;
 }
 
 /* The words that follow -o, kept where they stay. */

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Run unit tests, two at a time; each one's output appears whole when it ends.
+# Run unit tests, three at a time, for some wait; each one's output appears whole when it ends.
 set -u
 one() {
     log=$(mktemp)
@@ -14,4 +14,4 @@ if [ "${1-}" = --one ]; then
     one "$2"
     exit $?
 fi
-printf '%s\n' "$@" | xargs -P 2 -n 1 sh "$0" --one
+printf '%s\n' "$@" | xargs -P 3 -n 1 sh "$0" --one

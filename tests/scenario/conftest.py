@@ -38,13 +38,14 @@ OF_FIGURES = ["test_accounting.py", "test_anomaly.py", "test_drills.py", "test_l
 collect_ignore = OF_FIGURES if SANITIZED and not os.environ.get("SANITIZE_ALL") else []
 # Files run side by side: the longest begin first, so that none of them ends alone, and those that use
 # a whole processor (overload, loadtest) not beside each other.
-LONGEST = ["test_prometheus.py", "test_loadtest.py", "test_outages.py", "test_faults.py",
-           "test_hang.py", "test_drills.py", "test_history.py", "test_kill.py", "test_database.py",
-           "test_guard.py", "test_overload.py", "test_door.py", "test_anomaly.py"]
+LONGEST = ["test_overload.py" if SANITIZED else "test_prometheus.py", "test_loadtest.py", "test_outages.py",
+           "test_faults_db.py", "test_hang.py", "test_drills.py", "test_history.py", "test_kill.py",
+           "test_database.py", "test_guard.py", "test_faults.py", "test_overload.py", "test_door.py",
+           "test_anomaly.py"]
 
 
 def pytest_collection_modifyitems(items):
-    rank = {name: n for n, name in enumerate(LONGEST)}
+    rank = {name: n for n, name in reversed(list(enumerate(LONGEST)))}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 

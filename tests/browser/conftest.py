@@ -7,6 +7,7 @@ with the test. `page` is both: the server under load and the browser that looks 
 import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 import time
 
@@ -15,8 +16,9 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-_spec = importlib.util.spec_from_file_location(
-    "scenario_bed", os.path.join(os.path.dirname(__file__), "..", "scenario", "conftest.py"))
+SCENARIO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "scenario")
+sys.path.append(SCENARIO)  # what its conftest.py imports
+_spec = importlib.util.spec_from_file_location("scenario_bed", os.path.join(SCENARIO, "conftest.py"))
 bed = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(bed)
 

@@ -339,12 +339,14 @@ def template():
 class Load:
     """A loadtest under way, so that a scenario can break things meanwhile."""
 
-    def __init__(self, server, *words, rps=300, duration=10):
+    def __init__(self, server, *words, rps=300, duration=10, out=None):
         demo = server.demo()
         self.duration = duration
+        self.out = out
         self.process = subprocess.Popen(
             [program("loadtest"), "--url", f"http://127.0.0.1:{server.port}", "--user",
              demo["username"], "--password-stdin", "--duration", str(duration), "--json",
+             *(["--out", str(out)] if out else []),
              *([] if "closed" in words else ["--rps", str(rps)]), *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.process.stdin.write(demo["password"] + "\n")
@@ -352,6 +354,16 @@ class Load:
 
     def running(self):
         return self.process.poll() is None
+
+    def wait_seconds(self, count):
+        """Wait until it has sent for so many seconds; before that it logs in and prepares."""
+        def rows():
+            try:
+                with open(os.path.join(self.out, "seconds.ndjson")) as f:
+                    return f.read().count("\n")
+            except FileNotFoundError:
+                return 0
+        wait_for(f"{count} seconds of load", lambda: rows() >= count, count + 20 * NOISE)
 
     def finish(self, timeout=None):
         out, err = self.process.communicate(timeout=timeout or self.duration + 60)

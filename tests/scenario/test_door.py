@@ -76,13 +76,25 @@ class Prober:
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
+    def ask(self, connection):
+        return self.server.request("GET", "/health", token=False, connection=connection)
+
+    def ask_again(self, kept):
+        """A connection that was idle for long may be closed just when it is used again (RFC 9112,
+        section 9.3.1); a new one may not."""
+        try:
+            return self.ask(kept)
+        except (ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected):
+            kept.close()
+            return self.ask(kept)
+
     def run(self):
         kept = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
         while not self.stop.wait(0.01):
-            for connection in (kept, None):
+            for ask in (lambda: self.ask_again(kept), lambda: self.ask(None)):
                 started = time.monotonic()
                 try:
-                    answer = self.server.request("GET", "/health", token=False, connection=connection)
+                    answer = ask()
                     if answer.status != 200:
                         self.wrong.append(answer)
                 except (OSError, http.client.HTTPException) as e:

@@ -44,18 +44,14 @@ class Run:
         self.out = tmp_path / f"load{rps}-{time.monotonic_ns()}"
         self.out.mkdir()
         self.load = Load(server, "--mix", "read=0,write=0,list=100", "--connections", "3000",
-                         "--timeout", str(timeout_s), "--no-audit", "--out", str(self.out), *words,
-                         rps=rps, duration=duration)
+                         "--timeout", str(timeout_s), "--no-audit", *words, rps=rps, duration=duration,
+                         out=self.out)
 
     def finish(self):
         self.summary = self.load.finish().summary
         with open(self.out / "seconds.ndjson") as f:
             self.seconds = [json.loads(line) for line in f]
         return self
-
-    def lines(self):
-        path = self.out / "seconds.ndjson"
-        return path.read_text().count("\n") if path.exists() else 0
 
     def goodput(self, begin, end):
         """Successes a second in the seconds begin..end-1 of the load."""
@@ -162,7 +158,7 @@ def stall(make_server, tmp_path, stall_s, after_s, config):
     Run(server, tmp_path, 50, 1).finish()
     run = Run(server, tmp_path, 15 if SANITIZED else 230, 2 + stall_s + after_s, "--retry", "immediate",
               "--attempts", "3")
-    wait_for("two seconds of load", lambda: run.lines() >= 2, 30 * NOISE)  # it logs in first
+    run.load.wait_seconds(2)
     server.ctl("faults", "set", "db", "effect=hang", "op=begin", f"duration={stall_s}s",
                "target=all")
     run.finish()

@@ -6,6 +6,7 @@ hope. Every process of a server carries a mark in its environment, so what is le
 ended by pid, and a test that leaves one fails.
 """
 import atexit
+import contextlib
 import functools
 import http.client
 import itertools
@@ -166,7 +167,7 @@ class Server:
             return workers["ready"] + workers["degraded"] >= self.workers
         wait_for("the server to be ready", ready, limit_s)
 
-    def stop(self, limit_s=20):
+    def stop(self, limit_s=20 * NOISE):
         """Ask it to stop; returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -182,7 +183,8 @@ class Server:
                 self.gone(10)  # its children end by themselves
             left = self.pids()
             for pid in left:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self.log.close()
         self.reports = [l for l in (self.log_text().splitlines() if self.process else [])
                         if "Sanitizer" in l or "runtime error:" in l or "this cannot be:" in l]
@@ -333,6 +335,7 @@ def template():
         assert maker.stop() == 0
     finally:
         assert not maker.end()
+    demo_data.close(directory)
     return directory
 
 
@@ -342,11 +345,12 @@ class Load:
     def __init__(self, server, *words, rps=300, duration=10, out=None):
         demo = server.demo()
         self.duration = duration
-        self.out = out
+        self.own_out = None if out else tempfile.TemporaryDirectory(prefix="bulkhead-load-")
+        self.out = out or self.own_out.name
         self.process = subprocess.Popen(
             [program("loadtest"), "--url", f"http://127.0.0.1:{server.port}", "--user",
              demo["username"], "--password-stdin", "--duration", str(duration), "--json",
-             *(["--out", str(out)] if out else []),
+             "--out", str(self.out),
              *([] if "closed" in words else ["--rps", str(rps)]), *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.process.stdin.write(demo["password"] + "\n")

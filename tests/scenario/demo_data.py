@@ -27,6 +27,13 @@ def private(path, text):
         f.write(text)
 
 
+def close(template):
+    """What the server left in its log goes into app.db: that alone is copied."""
+    db = sqlite3.connect(os.path.join(template, "app.db"))
+    assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    db.close()
+
+
 def put(template, data):
     """A copy of the database in `template` becomes that of `data`, an empty directory."""
     for name in ("app.db", "demo.txt"):
@@ -36,8 +43,10 @@ def put(template, data):
     app_id = str(uuid.uuid4())
     db = sqlite3.connect(os.path.join(data, "app.db"))
     with db:
-        db.execute("UPDATE meta SET value = ? WHERE key = 'app_id'", (app_id,))
-        db.execute("UPDATE users SET password = ? WHERE name = ?", (phc(demo["password"]), demo["username"]))
+        changed = db.execute("UPDATE meta SET value = ? WHERE key = 'app_id'", (app_id,)).rowcount
+        changed += db.execute("UPDATE users SET password = ? WHERE name = ?",
+                              (phc(demo["password"]), demo["username"])).rowcount
     db.close()
+    assert changed == 2
     private(os.path.join(data, "app.id"), app_id + "\n")
     private(os.path.join(data, "jwt.key"), secrets.token_hex(32) + "\n")

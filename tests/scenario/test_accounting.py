@@ -181,9 +181,9 @@ def test_what_was_sent_is_counted_or_lost(make_server):
 
 def test_what_waits_at_the_door_is_lost_too(make_server):
     """More requests than threads, all slow: some are in threads, the rest wait at the door."""
-    server = make_server(workers=1, config={"faults.enabled": "yes",
+    server = make_server(workers=1, config={"faults.enabled": "yes", "deadline.read": 20000,
                                             "overload.shed": "off", "overload.order": "fifo"})
-    server.ctl("faults", "set", "slow", "class=read", "delay=1900ms")
+    server.ctl("faults", "set", "slow", "class=read", "delay=8s")
     (pid,) = server.worker_pids().values()
     clients = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(100)]
     before = counted(server)

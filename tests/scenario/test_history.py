@@ -122,7 +122,8 @@ def test_questions_are_bounded(server):
 
 def test_a_killed_console_remembers(make_server):
     server = make_server()
-    load = Load(server, rps=50, duration=8)
+    load = Load(server, rps=50, duration=120)  # until it is told to end: its audit is no load of 50
+    load.wait_seconds(1)
     wait_rows(server, 4)
     path = os.path.join(server.data, "metrics.db")
     kept = max(wait_for("rows in metrics.db", lambda: rows_or_none(path), 10 * NOISE))
@@ -153,6 +154,7 @@ def test_a_killed_console_remembers(make_server):
     assert begin + 2 not in after and begin + 3 not in after
     assert all(r["requests_per_s"] < 50 * 2 * NOISE for t, r in after.items() if t > begin), \
         {t - begin: r["requests_per_s"] for t, r in after.items()}
+    load.process.terminate()
     load.finish().assert_nothing_lost()
 
     # The same over a stop of the whole service: its last seconds are written at the end.
@@ -215,6 +217,7 @@ def test_an_outage_is_seen_in_history_components_and_objectives(make_server):
     server = make_server()
     away = os.path.join(server.data, "app.away")
     load = Load(server, rps=100, duration=9)
+    load.wait_seconds(1)
     wait_rows(server, 3)
     os.rename(os.path.join(server.data, "app.db"), away)
     begin = time.time()

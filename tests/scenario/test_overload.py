@@ -249,15 +249,14 @@ def flood_logins(server, per_second, seconds, statuses):
 
 def test_a_flood_of_logins(make_server, tmp_path):
     seconds = 30 if FULL else 5
-    server = make_server(workers=2, config={"log.requests": "none"}, start=False)
+    server = make_server(workers=2, config={"log.requests": "none"}, start=False, fresh=True)
     if knows_key(server, "ratelimit.login"):
         server.words += ["-o", "ratelimit.login=0"]
     server.start()
     server.login()
     load = Load(server, "--mix", "read=80,write=0,list=20", "--no-audit", rps=100,
                 duration=seconds + 1)
-    wait_for("the load, which has to log in too",
-             lambda: server.metric("http_requests_total", **{"class": "read"}) > 20, 20)
+    load.wait_seconds(1)
     before, statuses = rss_mib(server), []
     prober = Prober(server)
     threads = flood_logins(server, 40 if SANITIZED else 200, seconds, statuses)
@@ -314,7 +313,8 @@ def test_slow_clients_of_every_kind(make_server, tmp_path):
 
 # ---- deadlines ----------------------------------------------------------------------------------
 
-SHORT = {"X-Request-Timeout-Ms": "50"}
+SHORT_S = 0.2  # a busy machine must not spend it before the database is asked
+SHORT = {"X-Request-Timeout-Ms": str(int(SHORT_S * 1000))}
 
 
 def timed(server, *request, **more):
@@ -330,18 +330,18 @@ def titles(server):
 def test_a_deadline_ends_a_slow_read(make_server):
     server = make_server(workers=1, config=FAULTS)
     with Wire(server.port) as wire:  # rows of a page each
-        for n in range(60):
+        for n in range(90):
             wire.send(post("/data/items", {"title": f"{n}", "body": "x" * 3500}, token=server.token))
             assert wire.answer().status == 201
-    server.ctl("faults", "set", "db", "effect=slow", "op=read", "delay=10ms", "target=worker:0")
+    server.ctl("faults", "set", "db", "effect=slow", "op=read", "delay=20ms", "target=worker:0")
     server.request("GET", "/data/items?limit=1")  # connections are opened
     server.request("POST", "/data/items", {"title": "new"})  # and what they have cached is old
     answer, took = timed(server, "GET", "/data/items?limit=100", headers=SHORT)
     print(f"504 after {took * 1000:.0f} ms")
     assert_problem(answer, 504, "deadline-exceeded")
-    assert took < 0.1 * NOISE
+    assert took < SHORT_S + 0.05 * NOISE
     answer, took = timed(server, "GET", "/data/items?limit=100")
-    assert answer.status == 200 and took > 0.2  # so much it would have taken
+    assert answer.status == 200 and took > 4 * SHORT_S  # so much it would have taken
     assert server.metric("deadline_exceeded_total", stage="db") == 1
 
 
@@ -349,7 +349,7 @@ def test_a_deadline_leaves_no_row(make_server):
     """While the leader's commit takes its time another write waits, and leaves without effect."""
     server = make_server(workers=1, config=FAULTS)
     assert server.request("POST", "/data/items", {"title": "warm"}).status == 201
-    server.ctl("faults", "set", "db", "effect=slow", "op=sync", "delay=500ms", "target=worker:0")
+    server.ctl("faults", "set", "db", "effect=slow", "op=sync", "delay=2s", "target=worker:0")
     first = []
     leader = threading.Thread(
         target=lambda: first.append(server.request("POST", "/data/items", {"title": "first"})))
@@ -358,7 +358,7 @@ def test_a_deadline_leaves_no_row(make_server):
     answer, took = timed(server, "POST", "/data/items", {"title": "late"}, headers=SHORT)
     print(f"504 after {took * 1000:.0f} ms")
     assert_problem(answer, 504, "deadline-exceeded")
-    assert took < 0.1 * NOISE
+    assert took < SHORT_S + 0.05 * NOISE
     leader.join(10)
     assert first[0].status == 201
     server.ctl("faults", "clear", "all")

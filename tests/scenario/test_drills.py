@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The drill runner: what is wrong is said before anything starts, a real drill passes and tells why,
 one that cannot prove its fault does not pass, and whenever it is interrupted it leaves nothing."""
+import contextlib
 import html
 import http.client
 import json
@@ -68,7 +69,8 @@ class Drill:
 
     def end(self):
         for pid in self.pids():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
         subprocess.run(["rm", "-rf", self.tmp], check=True)
 
@@ -316,11 +318,16 @@ def test_attached_it_says_what_it_could_not_roll_back(drill, tmp_path, make_serv
     assert server.metric("fault_active") == 0
 
 
+def parent_and_program(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        name, rest = re.fullmatch(r"\d+ \((.*)\) \S (.*)\n", stat.read()).groups()
+    return int(rest.split()[0]), name
+
+
 def test_a_server_that_ends_as_one_that_failed_is_named(drill, tmp_path):
     d = drill("run", write(tmp_path))
     wait_for("the load to run", lambda: load_runs(d), 30 * NOISE, 0.002)
-    with open(os.path.join(d.house(), "supervisor.log")) as f:
-        pid = int(re.search(r"supervisor\[(\d+)\]", f.read())[1])
+    (pid,) = [p for p in d.pids() if parent_and_program(p) == (d.process.pid, "supervisor")]
 
     def is_told_to_end():
         with open(f"/proc/{pid}/status") as f:

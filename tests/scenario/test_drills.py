@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The drill runner: what is wrong is said before anything starts, a real drill passes and tells why,
 one that cannot prove its fault does not pass, and whenever it is interrupted it leaves nothing."""
+import contextlib
 import html
 import http.client
 import json
@@ -68,7 +69,8 @@ class Drill:
 
     def end(self):
         for pid in self.pids():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
         subprocess.run(["rm", "-rf", self.tmp], check=True)
 
@@ -150,6 +152,23 @@ def test_a_bad_file_stops_all_before_anything_starts(drill, tmp_path):
     assert code == 2 and out == ""
     assert re.fullmatch(r".*51-bad\.json:\d+: method\[0\]\.fault: signal=HUP: not allowed; allowed: "
                         r"KILL, SEGV, ABRT\n", err), err
+    d.assert_nothing_left()
+
+
+def test_the_short_form_of_a_control_is_checked_too(tmp_path):
+    def kill(slot):
+        return [{"at_s": 0, "act": "kill", "target": f"worker:{slot}"}]
+    bad = write(tmp_path, method=kill(0), short={"method": kill(1)},
+                control={"server": {"workers": 1}})
+    done = subprocess.run([program("drill"), "check", bad], capture_output=True, text=True)
+    assert done.returncode == 2 and "there is no worker 1; allowed: 0 to 0" in done.stderr, done
+
+
+def test_a_report_that_cannot_be_written_is_no_success(drill, tmp_path):
+    (tmp_path / "out").write_text("a file, and no directory")
+    d = drill("run", write(tmp_path), "--out", str(tmp_path / "out" / "deeper"))
+    code, out, err = d.finish(60 * NOISE)
+    assert code == 2 and out.startswith("PASS  50-test") and "Not a directory" in err, out + err
     d.assert_nothing_left()
 
 
@@ -284,6 +303,45 @@ def test_attached_it_gives_the_server_back_as_it_was(drill, tmp_path, make_serve
     assert server.process.poll() is None
 
 
+def test_attached_it_says_what_it_could_not_roll_back(drill, tmp_path, make_server):
+    server = make_server(workers=2, config={"faults.enabled": "yes"})
+    d = drill("run", write(tmp_path, **LONG), "--attach",
+              os.path.join(server.data, "run/control.sock"))
+    away = os.path.join(server.data, "drill-away")
+    wait_for("the database to be moved", lambda: os.path.exists(os.path.join(away, "app.db-shm")),
+             30 * NOISE, 0.002)
+    os.rename(away, away + "-elsewhere")
+    d.process.send_signal(signal.SIGINT)
+    code, out, err = d.finish(30 * NOISE)
+    assert code == 3 and "interrupted; not rolled back: the way back: " in out, out + err
+    assert "everything was rolled back" not in out
+    assert server.metric("fault_active") == 0
+
+
+def parent_and_program(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        name, rest = re.fullmatch(r"\d+ \((.*)\) \S (.*)\n", stat.read()).groups()
+    return int(rest.split()[0]), name
+
+
+def test_a_server_that_ends_as_one_that_failed_is_named(drill, tmp_path):
+    d = drill("run", write(tmp_path))
+    wait_for("the load to run", lambda: load_runs(d), 30 * NOISE, 0.002)
+    (pid,) = [p for p in d.pids() if parent_and_program(p) == (d.process.pid, "supervisor")]
+
+    def is_told_to_end():
+        with open(f"/proc/{pid}/status") as f:
+            pending = int(re.search(r"^ShdPnd:\s+(\w+)", f.read(), re.M)[1], 16)
+        return pending >> (signal.SIGTERM - 1) & 1
+    os.kill(pid, signal.SIGSTOP)
+    d.process.send_signal(signal.SIGINT)
+    wait_for("the supervisor to be told to end", is_told_to_end, 30 * NOISE, 0.002)
+    os.kill(pid, signal.SIGKILL)
+    code, out, err = d.finish(30 * NOISE)
+    assert code == 3 and "told to end, the supervisor ended with signal 9" in out, out + err
+    d.assert_nothing_left()
+
+
 def test_attached_it_refuses_what_needs_a_server_of_its_own(drill, tmp_path, make_server):
     server = make_server(workers=2)
     for step, says in (({"at_s": 0, "act": "kill", "target": "supervisor"}, "not with --attach"),
@@ -307,6 +365,9 @@ def test_the_walk_tells_what_it_breaks_and_loses_nothing(drill):
     assert killed != started
     assert 1.5 < float(re.search(r"after ([\d.]+) s it was judged hung", out)[1]) < 3 * NOISE
     assert "4 deaths; the first new worker served after" in out
+    assert "the fourth after" in out and "Its children saw that they were orphans, and ended" in out
+    assert "let none of its own serve before" in out and "/health says degraded." in out
+    assert "of the writes that were refused, 0 had an effect all the same" in out
     told = re.search(r"Up again \d+ ms after the file was back\. Workers that died for it: 0\..*?"
                      r"(\d+) told to come back \(503\), 0 connections refused", out, re.S)
     assert told and int(told[1]) > 100, out
@@ -359,4 +420,19 @@ def test_an_interrupted_walk_leaves_nothing(drill):
     d.process.send_signal(signal.SIGINT)
     code, out, err = d.finish(30 * NOISE)
     assert code == 3 and "Interrupted. Everything was ended and removed." in out, out + err
+    d.assert_nothing_left()
+
+
+def test_a_walk_interrupted_in_a_step_says_nothing_of_it(drill):
+    d = drill("walk", "--fast")
+    told = []
+    for line in d.process.stdout:
+        told.append(line)
+        if "in the middle of its work" in line:
+            break
+    d.process.send_signal(signal.SIGINT)
+    code, out, err = d.finish(30 * NOISE)
+    assert told and code == 3, out + err
+    for word in ("Clients:", "Nobody was refused", "look yourself", "It started pid"):
+        assert word not in out, out
     d.assert_nothing_left()

@@ -139,6 +139,22 @@ static void what_is_wrong_is_named_with_its_line(void **unused)
         {"\"method\": []", "\"metod\": []", ":15: metod: no such key"},
         {"{\"server\": {\"workers\": 3}}", "{\"server\": {\"workers\": 1}}",
          "there is no worker 1"},
+        {"\"id\": \"a\"", "\"id\": \"a\", \"times\": 2",
+         ":7: method[0].times: does nothing here; only an act has one"},
+        {"\"clear\": \"a\"", "\"clear\": \"a\", \"duration_s\": 2",
+         ":10: method[2].duration_s: does nothing here; only act load has one"},
+        {"\"times\": 4", "\"times\": 4, \"keep_mib\": 2",
+         ":9: method[1].keep_mib: does nothing here; only act fill has one"},
+        {"\"short\"", "\"rollbacks\": [{\"fault\": \"crash\"}],\n \"short\"",
+         ":15: rollbacks[0]: want an act"},
+        {"\"short\"", "\"rollbacks\": [{\"clear\": \"a\"}],\n \"short\"",
+         ":15: rollbacks[0]: want an act"},
+        {"\"short\"", "\"rollbacks\": [{\"act\": \"reload\"}],\n \"short\"",
+         ":15: rollbacks[0].act: \"reload\": not in rollbacks"},
+        {"\"short\"", "\"rollbacks\": [{\"act\": \"release\", \"at_s\": 3}],\n \"short\"",
+         ":15: rollbacks[0].at_s: does nothing here"},
+        {"\"short\"", "\"rollbacks\": [{\"act\": \"cont\", \"target\": \"worker:5\"}],\n \"short\"",
+         ":15: rollbacks[0]: there is no worker 5"},
         {"\"t\",", "\"t\"", "dir/07-x.json:2: "},
         {"\"t\",", "\"t\", \"title\": \"u\",", "duplicate object key"},
     };
@@ -179,6 +195,11 @@ static void acts_on_a_foreign_server_are_refused(void **unused)
     char *text = with("\"worker:1\"", "\"supervisor\"");
     assert_int_equal(parse(text, ARM_FULL, error, sizeof error), 0);
     assert_int_equal(spec_check_server(&spec, false, 2, error, sizeof error), 0);
+    assert_int_equal(spec_check_server(&spec, true, 2, error, sizeof error), -1);
+    assert_non_null(strstr(error, "not with --attach"));
+    free(text);
+    text = with("\"short\"", "\"rollbacks\": [{\"act\": \"db_delete\"}], \"short\"");
+    assert_int_equal(parse(text, ARM_FULL, error, sizeof error), 0);
     assert_int_equal(spec_check_server(&spec, true, 2, error, sizeof error), -1);
     assert_non_null(strstr(error, "not with --attach"));
     free(text);

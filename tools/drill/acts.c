@@ -277,7 +277,8 @@ static int release(struct acts *acts, char *done, size_t size)
     if (acts->filled) {
         char path[PATH_MAX];
         place(acts, "", "drill-filler", path, sizeof path);
-        unlink(path);
+        if (unlink(path) < 0 && errno != ENOENT)
+            return say(done, size, -1, "%s: %s", path, strerror(errno));
         acts->filled = false;
         return say(done, size, 0, "the disk has room again");
     }
@@ -308,13 +309,16 @@ int acts_do(struct acts *acts, const struct spec_step *step, char *done, size_t 
     }
 }
 
-void acts_undo(struct acts *acts)
+int acts_undo(struct acts *acts, char *left, size_t size)
 {
-    char done[256];
+    char done[PATH_MAX + 100];
+    int result = 0;
     while (acts->stopped_count > 0)
         kill(acts->stopped[--acts->stopped_count], SIGCONT);
-    if (acts->moved)
-        move(acts, true, done, sizeof done);
-    if (acts->holder_count > 0 || acts->filled)
-        release(acts, done, sizeof done);
+    if (acts->moved && move(acts, true, done, sizeof done) < 0)
+        result = say(left, size, -1, "%s", done);
+    if ((acts->holder_count > 0 || acts->filled) && release(acts, done, sizeof done) < 0 &&
+        result == 0)
+        result = say(left, size, -1, "%s", done);
+    return result;
 }

@@ -31,7 +31,8 @@ struct acts {
  * What was done goes into `done`. 0; -1 with what failed in it. */
 int acts_do(struct acts *acts, const struct spec_step *step, char *done, size_t size);
 
-/* Take back what is not taken back yet. */
-void acts_undo(struct acts *acts);
+/* Take back what is not taken back yet. 0; -1 with the first thing that stays as it is in `left`.
+ */
+int acts_undo(struct acts *acts, char *left, size_t size);
 
 #endif

@@ -21,7 +21,8 @@
 #include "tools/drill/tally.h"
 #include "tools/drill/walk.h"
 
-#define EXIT_BAD_FILE 2
+#define EXIT_BAD_FILE  2
+#define EXIT_UNWRITTEN 2
 
 static unsigned arm_of(const struct options *options)
 {
@@ -31,11 +32,11 @@ static unsigned arm_of(const struct options *options)
 /* Every arm of every file, before anything is started. 0 or the exit code. */
 static int check_files(const struct options *options, struct spec *spec)
 {
-    static const unsigned arms[] = {ARM_FULL, ARM_SHORT, ARM_CONTROL};
+    static const unsigned arms[] = {ARM_FULL, ARM_SHORT, ARM_CONTROL, ARM_SHORT | ARM_CONTROL};
     char error[600];
     int code = 0;
     for (unsigned i = 0; i < options->count; i++)
-        for (unsigned arm = 0; arm < 3; arm++)
+        for (size_t arm = 0; arm < sizeof arms / sizeof *arms; arm++)
             if (spec_read(spec, options->file[i], arms[arm], error, sizeof error) < 0) {
                 fprintf(stderr, "%s\n", error);
                 code = EXIT_BAD_FILE;
@@ -68,13 +69,17 @@ static void judge_truth(const struct options *options, const struct evidence *ev
     truth_free(&tally->truth);
 }
 
-static void run_one(const struct options *options, const struct runner_options *how,
+/* False when its report could not be written. */
+static bool run_one(const struct options *options, const struct runner_options *how,
                     const struct spec *spec, unsigned arm, struct tally *tally)
 {
     static struct evidence evidence;
     static struct drill_verdict verdict;
     runner_run(how, spec, &evidence);
     drill_judge(&evidence, &verdict);
+    /* Interrupted, and something went wrong besides, perhaps on the way back. */
+    if (evidence.interrupted && *evidence.trouble)
+        snprintf(verdict.why, sizeof verdict.why, "interrupted; %s", evidence.trouble);
     json_t *report = drill_report_json(&evidence, &verdict);
     judge_truth(options, &evidence, &verdict, report, tally);
     if (options->json) {
@@ -86,14 +91,21 @@ static void run_one(const struct options *options, const struct runner_options *
             truth_print(&tally->truth, stdout);
     }
     fflush(stdout);
-    output_write(&(struct output){options->out, options->command, options->attach}, &evidence, arm,
-                 report);
+    bool written = output_write(&(struct output){options->out, options->command, options->attach},
+                                &evidence, arm, report) == 0;
     json_decref(report);
     snprintf(tally->name, sizeof tally->name, "%s", spec->name);
     snprintf(tally->why, sizeof tally->why, "%.190s", verdict.why);
     tally->result = verdict.result;
     tally->proven = verdict.proven;
     evidence_free(&evidence);
+    return written;
+}
+
+/* What was asked for and is not there is no success, whatever the drills did. */
+static int code_of(int code, bool written)
+{
+    return code == 0 && !written ? EXIT_UNWRITTEN : code;
 }
 
 /* A late load tester speaks of the machine: one more look. */
@@ -137,37 +149,39 @@ static int command_run(const struct options *options, struct spec *spec)
                                  .keep_history = options->calm_s > 0};
     char error[600];
     unsigned count = 0;
+    bool written = true;
     for (unsigned i = 0; i < options->count; i++) {
         if (spec_read(spec, options->file[i], arm_of(options), error, sizeof error) < 0)
             errx(EXIT_BAD_FILE, "%s", error); /* changed since it was checked */
         if (options->is_short && options->all && !spec->has_short)
             continue;
         make_calm(options, spec);
-        run_one(options, &how, spec, arm_of(options), &tally[count]);
+        bool there = run_one(options, &how, spec, arm_of(options), &tally[count]);
         if (is_late(&tally[count]))
-            run_one(options, &how, spec, arm_of(options), &tally[count]);
+            there = run_one(options, &how, spec, arm_of(options), &tally[count]);
+        written = written && there;
         count++;
         if (tally[count - 1].result == DRILL_INTERRUPTED)
             break;
     }
     if (count > 1 && !options->json)
         tally_print(tally, count, stdout);
-    return tally_exit_code(tally, count, options->all);
+    return code_of(tally_exit_code(tally, count, options->all), written);
 }
 
 /* ---- proving ------------------------------------------------------------------------------- */
 
-/* One arm that must not pass. */
-static void prove_arm(const struct options *options, const struct runner_options *how,
+/* One arm that must not pass. False when its report could not be written. */
+static bool prove_arm(const struct options *options, const struct runner_options *how,
                       struct spec *spec, const char *file, unsigned arm, struct proof_row *row)
 {
     struct tally tally;
     char error[600];
     if (spec_read(spec, file, arm, error, sizeof error) < 0)
         errx(EXIT_BAD_FILE, "%s", error);
-    run_one(options, how, spec, arm, &tally);
+    bool written = run_one(options, how, spec, arm, &tally);
     if (is_late(&tally) && tally.proven)
-        run_one(options, how, spec, arm, &tally);
+        written = run_one(options, how, spec, arm, &tally);
     *row = (struct proof_row){.arm = arm, .result = tally.result, .proven = tally.proven};
     snprintf(row->name, sizeof row->name, "%s", tally.name);
     snprintf(row->why, sizeof row->why, "%s", tally.why);
@@ -176,6 +190,7 @@ static void prove_arm(const struct options *options, const struct runner_options
                arm & ARM_CONTROL ? "with its protection off" : "without its fault",
                proof_row_is_good(row) ? "it does not pass" : drill_result_name(row->result));
     fflush(stdout);
+    return written;
 }
 
 static int command_prove(const struct options *options, struct spec *spec)
@@ -185,6 +200,7 @@ static int command_prove(const struct options *options, struct spec *spec)
         .attach = options->attach, .signal_fd = open_signals(), .progress = isatty(STDERR_FILENO)};
     char error[600];
     unsigned count = 0;
+    bool written = true;
     for (unsigned i = 0; i < options->count; i++) {
         if (spec_read(spec, options->file[i], arm_of(options), error, sizeof error) < 0)
             errx(EXIT_BAD_FILE, "%s", error);
@@ -195,15 +211,16 @@ static int command_prove(const struct options *options, struct spec *spec)
         if (spec->has_control)
             arms[n++] = ARM_CONTROL;
         for (unsigned a = 0; a < n; a++) {
-            prove_arm(options, &how, spec, options->file[i], arm_of(options) | arms[a],
-                      &rows[count++]);
+            bool there = prove_arm(options, &how, spec, options->file[i], arm_of(options) | arms[a],
+                                   &rows[count++]);
+            written = written && there;
             if (rows[count - 1].result == DRILL_INTERRUPTED)
                 i = options->count, a = n;
         }
     }
     if (!options->json)
         prove_print(rows, count, stdout);
-    return prove_exit_code(rows, count, options->all);
+    return code_of(prove_exit_code(rows, count, options->all), written);
 }
 
 static int command_walk(const struct options *options, struct spec *spec)

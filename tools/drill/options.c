@@ -52,9 +52,9 @@ static const char help[] =
     "  $ build/drill run 08 --attach var/run/control.sock\n"
     "\n"
     "Ctrl-C ends a drill at any moment; everything is rolled back first.\n"
-    "Exit: 0 all passed, 1 a drill deviated (prove: an arm did not), 2 one was invalid, aborted\n"
-    "      or its file is wrong, 3 interrupted, 78 command line. In `all`, what cannot be done\n"
-    "      here is skipped.\n";
+    "Exit: 0 all passed, 1 a drill deviated (prove: an arm did not), 2 one was invalid, aborted,\n"
+    "      its file is wrong, or a report could not be written, 3 interrupted, 78 command line.\n"
+    "      In `all`, what cannot be done here is skipped.\n";
 
 /* ---- files --------------------------------------------------------------------------------- */
 

@@ -69,22 +69,25 @@ static json_t *how_of(const struct output *output, const struct spec *spec, unsi
                      get_nprocs());
 }
 
-/* loadtest's own page, kept beside. */
-static void write_load(const struct output *output, const struct evidence *evidence,
-                       const char *base, json_t *how)
+/* loadtest's own page, kept beside. 0, or -1. */
+static int write_load(const struct output *output, const struct evidence *evidence,
+                      const char *base, json_t *how)
 {
     static const char *const suffix[] = {"-load.html", "-load2.html"};
     static const char *const key[] = {"load_page", "load2_page"};
+    int result = 0;
     for (unsigned i = 0; i < SPEC_LOADS; i++) {
         if (!evidence->load_page[i])
             continue;
         FILE *file = create(output->directory, base, suffix[i]);
-        if (!file)
-            continue;
-        fputs(evidence->load_page[i], file);
-        if (finish(file, suffix[i]) == 0)
+        if (file)
+            fputs(evidence->load_page[i], file);
+        if (file && finish(file, suffix[i]) == 0)
             json_object_set_new(how, key[i], json_sprintf("%s%s", base, suffix[i]));
+        else
+            result = -1;
     }
+    return result;
 }
 
 static int by_drill(const void *a, const void *b)
@@ -149,7 +152,7 @@ int output_write(const struct output *output, const struct evidence *evidence, u
     snprintf(base, sizeof base, "%s%s", evidence->spec->name, suffix);
     json_t *how = how_of(output, evidence->spec, arm, base);
     json_object_set_new(report, "how", how);
-    write_load(output, evidence, base, how);
+    int load = write_load(output, evidence, base, how);
     snprintf(path, sizeof path, "%s/%s.json", output->directory, base);
     if (json_dump_file(report, path, JSON_INDENT(1)) < 0) {
         warn("%s", path);
@@ -159,5 +162,5 @@ int output_write(const struct output *output, const struct evidence *evidence, u
     if (!page)
         return -1;
     drill_page(page, report);
-    return finish(page, base) < 0 ? -1 : write_index(output->directory);
+    return finish(page, base) < 0 || write_index(output->directory) < 0 ? -1 : load;
 }

@@ -23,6 +23,10 @@ bool remote_open(struct remote *remote);
 /* Unmap and forget. */
 void remote_close(struct remote *remote);
 
+/* The heartbeat of the faults, once. A server that does not take it within a moment is not waited
+ * for: the next one comes soon. */
+void remote_beat(struct remote *remote);
+
 /* One request. False, with a complaint, when it was not answered or refused. */
 bool remote_ask(struct remote *remote, const char *request, struct answer *answer);
 

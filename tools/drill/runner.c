@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "common/clock.h"
 #include "tools/drill/measure.h"
@@ -51,14 +52,6 @@ static bool wait_for_server(struct runner *runner)
     return false;
 }
 
-static bool has_faults(const struct spec *spec)
-{
-    for (unsigned i = 0; i < spec->step_count; i++)
-        if (spec->step[i].kind == STEP_FAULT)
-            return true;
-    return false;
-}
-
 /* An attached server is as it is: what the drill needs of it, and what it does not give. */
 static bool fits(struct runner *runner)
 {
@@ -78,7 +71,7 @@ static bool fits(struct runner *runner)
         evidence_trouble(runner->evidence, "%s", error);
         return false;
     }
-    if (has_faults(runner->spec) && !config.faults_enabled) {
+    if (spec_has_faults(runner->spec) && !config.faults_enabled) {
         evidence_trouble(runner->evidence, "the server was started without faults: start it with "
                                            "-o faults.enabled=yes");
         return false;
@@ -253,7 +246,7 @@ static bool carry_out(struct runner *runner)
     if (!start_load(runner) || !steady_before(runner))
         return false;
     /* The dead man's switch is armed before the first fault. */
-    if (has_faults(spec) && !remote_ask(&runner->remote, "faults beat", NULL)) {
+    if (spec_has_faults(spec) && !remote_ask(&runner->remote, "faults beat", NULL)) {
         evidence_trouble(evidence, "faults beat: %s", runner->remote.complaint);
         return false;
     }
@@ -271,17 +264,30 @@ static bool carry_out(struct runner *runner)
 
 /* ---- the way back -------------------------------------------------------------------------- */
 
+/* What could not be taken back is told. On a server of the drill's own it goes with the server; one
+ * that goes on must not be called whole. */
+static void left_over(struct runner *runner, const char *what, const char *why)
+{
+    char text[sizeof((struct deed *)NULL)->text];
+    snprintf(text, sizeof text, "%.40s: %.240s", what, why);
+    turn_tell(runner, true, text);
+    if (!runner->house.own)
+        evidence_trouble(runner->evidence, "not rolled back: %s", text);
+}
+
 static void roll_back(struct runner *runner)
 {
     char done[300];
     runner->phase = "rollbacks";
     runner->stopping = true;
-    if (runner->remote.server.region && runner->spec->server.faults && runner->evidence->fault_ns)
-        remote_ask(&runner->remote, "faults clear all", NULL);
+    if (runner->remote.server.region && spec_has_faults(runner->spec) &&
+        runner->evidence->fault_ns && !remote_ask(&runner->remote, "faults clear all", NULL))
+        left_over(runner, "faults clear all", runner->remote.complaint);
     for (unsigned i = 0; i < runner->spec->rollback_count; i++)
-        if (runner->spec->rollback[i].kind == STEP_ACT)
-            acts_do(&runner->acts, &runner->spec->rollback[i], done, sizeof done);
-    acts_undo(&runner->acts);
+        if (acts_do(&runner->acts, &runner->spec->rollback[i], done, sizeof done) < 0)
+            left_over(runner, act_name(runner->spec->rollback[i].act), done);
+    if (acts_undo(&runner->acts, done, sizeof done) < 0)
+        left_over(runner, "the way back", done);
     for (unsigned i = 0; i < SPEC_LOADS; i++)
         if (runner->load[i].pid)
             kill(runner->load[i].pid, SIGKILL);
@@ -289,19 +295,38 @@ static void roll_back(struct runner *runner)
         kill(runner->checker, SIGKILL);
 }
 
+/* A server that does not end when told to, or ends as one that failed, was not well. */
+static void judge_end(struct runner *runner, bool waited)
+{
+    int status = runner->supervisor_status;
+    char line[300];
+    if (runner->house.supervisor && waited) {
+        turn_tell(runner, true, "the supervisor did not end when told to: killed");
+        evidence_trouble(runner->evidence, "the supervisor did not end within %d s of a TERM",
+                         (int)(STOP_LIMIT_NS / NS_PER_S));
+    } else if (!runner->house.supervisor && status != 0) {
+        house_last_line(&runner->house, line, sizeof line);
+        evidence_trouble(runner->evidence, "told to end, the supervisor ended with %s %d: %s",
+                         WIFSIGNALED(status) ? "signal" : "exit code",
+                         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), line);
+    }
+}
+
 static void stop_server(struct runner *runner)
 {
     uint64_t end_ns = clock_now_ns() + STOP_LIMIT_NS;
+    bool asked = runner->house.supervisor != 0, patient = true;
     runner->acts.region = NULL;
     sampler_attach(runner->sampler, NULL);
-    if (runner->house.supervisor)
+    if (asked)
         kill(runner->house.supervisor, SIGTERM);
-    while (runner->house.supervisor && clock_now_ns() < end_ns) {
+    while (runner->house.supervisor && patient && clock_now_ns() < end_ns) {
         unsigned before = runner->interrupts;
         turn(runner, clock_now_ns() + LOOK_NS);
-        if (runner->interrupts > before)
-            break; /* asked again: at once */
+        patient = runner->interrupts == before; /* asked again: at once */
     }
+    if (asked)
+        judge_end(runner, patient);
     if (runner->house.supervisor)
         kill(runner->house.supervisor, SIGKILL);
     unsigned killed = process_end_all(ORPHANS_MS);

@@ -159,7 +159,7 @@ static void take_method(struct reader *reader, const json_t *value, void *object
 static void take_rollbacks(struct reader *reader, const json_t *value, void *object)
 {
     struct spec *spec = object;
-    spec->rollback_count = fields_take_array(reader, value, SPEC_STEPS, spec_take_step,
+    spec->rollback_count = fields_take_array(reader, value, SPEC_STEPS, spec_take_rollback,
                                              spec->rollback, sizeof spec->rollback[0]);
 }
 

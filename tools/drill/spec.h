@@ -143,6 +143,9 @@ int spec_parse(struct spec *spec, const char *path, const char *text, unsigned a
 /* Seconds from the first request of the load to its last. */
 double spec_load_s(const struct spec *spec);
 
+/* Whether the method sets a fault: then the server must be told every few seconds to keep it. */
+bool spec_has_faults(const struct spec *spec);
+
 /* What can only be told with the server known: attached to one (`faults` and `workers` are that
  * server's) or not. 0; -1 with one line in error. */
 int spec_check_server(const struct spec *spec, bool attached, unsigned workers, char *error,

@@ -50,6 +50,52 @@ void spec_complete(struct spec *spec, unsigned arm)
     }
 }
 
+/* The number of the worker a step is about; 0, which is always there, when it names none. */
+static unsigned worker_of(const struct spec_step *step)
+{
+    struct fault fault;
+    char error[256];
+    if (step->kind == STEP_ACT && strncmp(step->target, "worker:", 7) == 0)
+        return (unsigned)strtoul(step->target + 7, NULL, 10);
+    if (step->kind == STEP_FAULT &&
+        fault_spec_parse(step->fault, &fault, error, sizeof error) == 0 &&
+        fault.target == FAULT_TARGET_WORKER)
+        return fault.slot;
+    return 0;
+}
+
+static bool has_fault(const struct spec *spec, const char *id)
+{
+    for (unsigned i = 0; i < spec->step_count; i++)
+        if (spec->step[i].kind == STEP_FAULT && strcmp(spec->step[i].id, id) == 0)
+            return true;
+    return false;
+}
+
+static void check_step(struct reader *reader, const struct spec *spec, const struct spec_step *step)
+{
+    if (step->kind == STEP_ACT && step->act == ACT_FILL && !spec->server.tmpfs_mib)
+        fields_fail(reader, "act: fill needs a file system of its own; say server.tmpfs_mib");
+    if (step->kind == STEP_CLEAR && strcmp(step->id, "all") != 0 && !has_fault(spec, step->id))
+        fields_fail(reader, "clear: no fault has the id \"%s\"; allowed: all, or an id", step->id);
+    if (step->kind == STEP_FAULT && !spec->server.faults)
+        fields_fail(reader, "fault: needs faults; say server.faults: true");
+    if (worker_of(step) >= spec->server.workers)
+        fields_fail(reader, "there is no worker %u; allowed: 0 to %u", worker_of(step),
+                    spec->server.workers - 1);
+}
+
+static void check_steps(struct reader *reader, const struct spec *spec, const char *key,
+                        const struct spec_step *step, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        size_t length = fields_enter(reader, key);
+        fields_enter_element(reader, i);
+        check_step(reader, spec, &step[i]);
+        fields_leave(reader, length);
+    }
+}
+
 void spec_check(struct reader *reader, const struct spec *spec)
 {
     if (spec->detect_s > 0 && !*spec->detect_by) {
@@ -57,35 +103,16 @@ void spec_check(struct reader *reader, const struct spec *spec)
         fields_enter(reader, "detect_s");
         fields_fail(reader, "say which detector with detect_by");
     }
-    for (unsigned i = 0; i < spec->step_count; i++) {
-        const struct spec_step *step = &spec->step[i];
-        struct fault fault;
-        char error[256];
-        bool known = step->kind != STEP_CLEAR || strcmp(step->id, "all") == 0;
-        unsigned worker = 0;
-        for (unsigned n = 0; n < spec->step_count; n++)
-            known = known ||
-                    (spec->step[n].kind == STEP_FAULT && strcmp(spec->step[n].id, step->id) == 0);
-        size_t length = fields_enter(reader, "method");
-        fields_enter_element(reader, i);
-        if (step->kind == STEP_ACT && step->act == ACT_FILL && !spec->server.tmpfs_mib)
-            fields_fail(reader, "act: fill needs a file system of its own; say server.tmpfs_mib");
-        if (!known)
-            fields_fail(reader, "clear: no fault has the id \"%s\"; allowed: all, or an id",
-                        step->id);
-        if (step->kind == STEP_FAULT && !spec->server.faults)
-            fields_fail(reader, "fault: needs faults; say server.faults: true");
-        if (step->kind == STEP_FAULT &&
-            fault_spec_parse(step->fault, &fault, error, sizeof error) == 0 &&
-            fault.target == FAULT_TARGET_WORKER)
-            worker = fault.slot;
-        if (step->kind == STEP_ACT && strncmp(step->target, "worker:", 7) == 0)
-            worker = (unsigned)strtoul(step->target + 7, NULL, 10);
-        if (worker >= spec->server.workers)
-            fields_fail(reader, "there is no worker %u; allowed: 0 to %u", worker,
-                        spec->server.workers - 1);
-        fields_leave(reader, length);
-    }
+    check_steps(reader, spec, "method", spec->step, spec->step_count);
+    check_steps(reader, spec, "rollbacks", spec->rollback, spec->rollback_count);
+}
+
+bool spec_has_faults(const struct spec *spec)
+{
+    for (unsigned i = 0; i < spec->step_count; i++)
+        if (spec->step[i].kind == STEP_FAULT)
+            return true;
+    return false;
 }
 
 double spec_load_s(const struct spec *spec)
@@ -105,26 +132,31 @@ static const char *why_own_server(const struct spec_step *step)
     return NULL;
 }
 
+static int check_step_of_server(const struct spec *spec, const struct spec_step *step,
+                                unsigned workers, char *error, size_t error_size)
+{
+    if (why_own_server(step)) {
+        snprintf(error, error_size, "%s: %s: not with --attach", spec->file, why_own_server(step));
+        return -1;
+    }
+    if (worker_of(step) >= workers) {
+        snprintf(error, error_size, "%s: the server has no worker %u", spec->file, worker_of(step));
+        return -1;
+    }
+    return 0;
+}
+
 int spec_check_server(const struct spec *spec, bool attached, unsigned workers, char *error,
                       size_t error_size)
 {
     if (!attached)
         return 0;
-    for (unsigned i = 0; i < spec->step_count; i++) {
-        const struct spec_step *step = &spec->step[i];
-        unsigned worker = strncmp(step->target, "worker:", 7) == 0
-                              ? (unsigned)strtoul(step->target + 7, NULL, 10)
-                              : 0;
-        if (why_own_server(step)) {
-            snprintf(error, error_size, "%s: %s: not with --attach", spec->file,
-                     why_own_server(step));
+    for (unsigned i = 0; i < spec->step_count; i++)
+        if (check_step_of_server(spec, &spec->step[i], workers, error, error_size) < 0)
             return -1;
-        }
-        if (worker >= workers) {
-            snprintf(error, error_size, "%s: the server has no worker %u", spec->file, worker);
+    for (unsigned i = 0; i < spec->rollback_count; i++)
+        if (check_step_of_server(spec, &spec->rollback[i], workers, error, error_size) < 0)
             return -1;
-        }
-    }
     if (spec->server.tmpfs_mib) {
         snprintf(error, error_size, "%s: needs a file system of its own: not with --attach",
                  spec->file);

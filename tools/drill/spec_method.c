@@ -98,11 +98,34 @@ static void take_act(struct reader *reader, const json_t *value, struct raw_step
         check_target(reader, step->target);
         step->signal = (unsigned)signal_numbers[step->signal];
         fields_leave(reader, length);
-    } else if (*step->target) {
-        fields_fail(reader, "target: only acts that send a signal have one");
     }
     if (step->act == ACT_LOAD && step->duration_s <= 0)
         fields_fail(reader, "duration_s: a load needs one");
+}
+
+/* A key that does nothing here was meant to do something. */
+static void check_keys(struct reader *reader, const json_t *value, const struct spec_step *step)
+{
+    bool fault = step->kind == STEP_FAULT, act = step->kind == STEP_ACT;
+    const struct {
+        const char *key, *whose;
+        bool allowed;
+    } keys[] = {
+        {"id", "a fault", fault},
+        {"target", "an act that sends a signal", act && step->act == ACT_SIGNAL},
+        {"signal", "an act that sends a signal", act && step->act == ACT_SIGNAL},
+        {"every_s", "an act", act},
+        {"times", "an act", act},
+        {"duration_s", "act load", act && step->act == ACT_LOAD},
+        {"load", "act load", act && step->act == ACT_LOAD},
+        {"keep_mib", "act fill", act && step->act == ACT_FILL},
+    };
+    for (size_t i = 0; i < COUNT_OF(keys) && !reader->failed; i++) {
+        size_t length = fields_enter(reader, keys[i].key);
+        if (json_object_get(value, keys[i].key) && !keys[i].allowed)
+            fields_fail(reader, "does nothing here; only %s has one", keys[i].whose);
+        fields_leave(reader, length);
+    }
 }
 
 static void take_fault(struct reader *reader, struct raw_step *raw)
@@ -131,8 +154,6 @@ void spec_take_step(struct reader *reader, const json_t *value, void *object)
         fields_fail(reader, "want one of fault, clear and act, not %s", kinds ? "several" : "none");
     if (reader->failed)
         return;
-    if (raw.step.times > 1 && raw.step.every_s <= 0)
-        fields_fail(reader, "times: needs every_s");
     if (*raw.fault) {
         raw.step.kind = STEP_FAULT;
         take_fault(reader, &raw);
@@ -143,5 +164,31 @@ void spec_take_step(struct reader *reader, const json_t *value, void *object)
         raw.step.kind = STEP_ACT;
         take_act(reader, value, &raw);
     }
+    check_keys(reader, value, &raw.step);
+    if (!reader->failed && raw.step.times > 1 && raw.step.every_s <= 0)
+        fields_fail(reader, "times: needs every_s");
     *(struct spec_step *)object = raw.step;
+}
+
+/* Rollbacks are done one after the other when the server may be gone, each once. */
+void spec_take_rollback(struct reader *reader, const json_t *value, void *object)
+{
+    static const char *const when[] = {"at_s", "every_s", "times"};
+    struct spec_step *step = object;
+    spec_take_step(reader, value, step);
+    if (!reader->failed && step->kind != STEP_ACT)
+        fields_fail(reader, "want an act; all faults are cleared anyway");
+    if (!reader->failed &&
+        (step->act == ACT_RELOAD || step->act == ACT_LOAD || step->act == ACT_START_SUPERVISOR)) {
+        size_t length = fields_enter(reader, "act");
+        fields_fail(reader, "\"%s\": not in rollbacks; allowed: those of signals, files and locks",
+                    act_name(step->act));
+        fields_leave(reader, length);
+    }
+    for (size_t i = 0; i < COUNT_OF(when) && !reader->failed; i++) {
+        size_t length = fields_enter(reader, when[i]);
+        if (json_object_get(value, when[i]))
+            fields_fail(reader, "does nothing here; rollbacks are done at the end, once");
+        fields_leave(reader, length);
+    }
 }

@@ -42,6 +42,9 @@ void spec_take_load(struct reader *reader, const json_t *value, void *load);
 void spec_take_server(struct reader *reader, const json_t *value, void *server);
 void spec_take_step(struct reader *reader, const json_t *value, void *step);
 
+/* The same of a rollback: one act, done once, and of those that need no server. */
+void spec_take_rollback(struct reader *reader, const json_t *value, void *step);
+
 /* What keys have to say to each other. */
 void spec_check(struct reader *reader, const struct spec *spec);
 

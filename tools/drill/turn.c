@@ -29,6 +29,7 @@ static void supervisor_ended(struct runner *runner, int status)
 {
     char line[300];
     runner->house.supervisor = 0;
+    runner->supervisor_status = status;
     if (!runner->stopping && !runner->evidence->supervisor_died_ns)
         runner->evidence->supervisor_died_ns = clock_now_ns();
     if (runner->stopping || runner->supervisor_may_end)
@@ -242,9 +243,9 @@ static void do_periodic(struct runner *runner, uint64_t now_ns)
     }
     if (now_ns >= runner->beat_ns) {
         runner->beat_ns = now_ns + BEAT_NS;
-        if (runner->spec->server.faults && runner->remote.server.region && !runner->reopening &&
+        if (spec_has_faults(runner->spec) && runner->remote.server.region && !runner->reopening &&
             runner->evidence->fault_ns && !runner->stopping)
-            remote_ask(&runner->remote, "faults beat", NULL);
+            remote_beat(&runner->remote);
     }
     if (now_ns >= runner->tail_ns) {
         runner->tail_ns = now_ns + TAIL_NS;

@@ -24,7 +24,7 @@ struct runner {
     struct prober *prober;
     struct load load[SPEC_LOADS];
     pid_t checker; /* the process that reads the database through; 0 none */
-    int checker_status;
+    int checker_status, supervisor_status;
     struct acts acts;
     const char *phase;
     unsigned step; /* under way, from 1; 0 none */

@@ -72,6 +72,11 @@ static void heading(const struct walk *walk, const char *text)
 
 /* ---- time ---------------------------------------------------------------------------------- */
 
+bool walk_is_over(const struct walk *walk)
+{
+    return walk->runner->interrupts > 0 || *walk->runner->evidence->trouble;
+}
+
 bool walk_wait(struct walk *walk, double limit_s, walk_condition *holds, const void *argument)
 {
     uint64_t end_ns = clock_now_ns() + (uint64_t)(limit_s * (double)NS_PER_S);
@@ -211,7 +216,7 @@ bool walk_act(struct walk *walk, const struct spec_step *step)
 
 bool walk_end(struct walk *walk, bool recovered)
 {
-    if (walk->runner->interrupts || *walk->runner->evidence->trouble)
+    if (walk_is_over(walk))
         return false;
     if (!recovered) {
         walk->bad++;
@@ -280,6 +285,13 @@ static void next(const struct walk *walk)
     walk_say(walk, "docs/architecture.md   why it holds");
 }
 
+/* Writes that were refused, and are there all the same. */
+static double unexpected_of(const struct evidence *evidence)
+{
+    const json_t *audit = json_object_get(evidence->summary[0], "audit");
+    return json_number_value(json_object_get(audit, "unexpected"));
+}
+
 /* The audit's numbers. 0 when nothing was lost, 1 when something was, 2 when it cannot be told. */
 static int audit(const struct walk *walk, const struct evidence *evidence)
 {
@@ -297,6 +309,9 @@ static int audit(const struct walk *walk, const struct evidence *evidence)
              json_number_value(json_object_get(requests, "failed")));
     walk_say(walk, "audit %s: %.0f acknowledged writes, %.0f lost, %.0f duplicate, %.0f corrupt",
              state ? state : "missing", count[0], count[1], count[2], count[3]);
+    if (json_is_number(json_object_get(audit, "unexpected")))
+        walk_say(walk, "of the writes that were refused, %.0f had an effect all the same",
+                 unexpected_of(evidence));
     walk_say(walk, "the database was read through: %s",
              evidence->integrity_ok ? "every page is whole" : "NOT whole");
     double bad = count[1] + count[2] + count[3];
@@ -311,7 +326,7 @@ static const char *conclusion(const struct walk *walk, int audited)
         return "Writes were lost, or damaged.";
     if (audited == 2)
         return "The audit did not read every write back: whether one was lost is not known.";
-    return walk->bad ? "Nothing was lost, but not every step was as it should be."
+    return walk->bad ? "Nothing was lost, but not everything was as it should be."
                      : "Five failures, and nothing that was acknowledged is lost.";
 }
 
@@ -330,12 +345,15 @@ int walk_run(struct spec *spec, int signal_fd, bool fast, bool colour)
         &(struct runner_options){.signal_fd = signal_fd, .method = walk_method, .argument = &walk},
         spec, &evidence);
     int code = evidence.interrupted ? 3 : *evidence.trouble ? 2 : 0;
-    if (code == 3)
+    if (code == 3 && *evidence.trouble)
+        printf("\nInterrupted. %s\n", evidence.trouble);
+    else if (code == 3)
         puts("\nInterrupted. Everything was ended and removed.");
     if (code == 2)
         printf("\nIt could not be carried out: %s\n", evidence.trouble);
     if (code == 0) {
         code = audit(&walk, &evidence);
+        walk.bad += unexpected_of(&evidence) > 0;
         next(&walk);
         heading(&walk, conclusion(&walk, code));
         code = code ? code : walk.bad > 0;

@@ -28,6 +28,9 @@ struct walk {
     struct met all, before;
 };
 
+/* Whether somebody interrupted it, or it cannot go on. */
+bool walk_is_over(const struct walk *walk);
+
 typedef bool walk_condition(const struct walk *walk, const void *argument);
 
 /* Wait until it holds, at most so long. False when it did not, or the walk is over. */
@@ -57,7 +60,8 @@ unsigned walk_events(const struct walk *walk, enum event_type type);
 double walk_ms(const struct walk *walk, const struct event *event);
 
 /* What clients met in this step: waits until loadtest has written the second it ended in, and
- * those that are asked again have their answer. */
+ * those that are asked again have their answer. False when that did not come, or the walk is over:
+ * then it is not known what they met. */
 bool walk_met(struct walk *walk, struct met *met);
 
 /* The step is over: did it recover? Then time to look. False when the walk is over. */

@@ -488,6 +488,26 @@ static void leakage_is_what_others_suffer(void **unused)
     assert_int_equal(judge(), DRILL_DEVIATED);
 }
 
+static void who_hangs_does_not_stay_out_of_the_leakage(void **unused)
+{
+    (void)unused;
+    read_spec(DULL ", \"expect\": {\"blast_radius\": [\"write\"]}");
+    tell(&(struct story){0});
+    assert_int_equal(judge(), DRILL_PASS);
+    size_t from = 25, to = 50; /* from the fault until it is over */
+    uint64_t gap =
+        evidence.sample[to].answers[CLASS_READ] - evidence.sample[from].answers[CLASS_READ];
+    for (size_t i = from + 1; i < evidence.sample_count; i++) {
+        uint64_t *reads = &evidence.sample[i].answers[CLASS_READ];
+        *reads = i <= to ? evidence.sample[from].answers[CLASS_READ] : *reads - gap;
+    }
+    assert_int_equal(judge(), DRILL_DEVIATED);
+    assert_true(isnan(line("leakage")->measured));
+    assert_string_equal(verdict.leakage_where, "read");
+    read_spec(DULL ", \"expect\": {\"blast_radius\": [\"read\"]}");
+    assert_int_equal(judge(), DRILL_PASS); /* it was meant to suffer */
+}
+
 static void a_continuous_probe_finds_the_worst_second(void **unused)
 {
     (void)unused;
@@ -588,6 +608,7 @@ int main(void)
         cmocka_unit_test(a_probe_may_look_between_two_events),
         cmocka_unit_test(an_arm_of_a_proof_must_not_pass),
         cmocka_unit_test(leakage_is_what_others_suffer),
+        cmocka_unit_test(who_hangs_does_not_stay_out_of_the_leakage),
         cmocka_unit_test(a_continuous_probe_finds_the_worst_second),
         cmocka_unit_test(percentiles_come_from_buckets),
         cmocka_unit_test(trouble_and_interrupts_come_first),

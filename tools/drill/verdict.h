@@ -44,6 +44,7 @@ struct compartment {
     bool targeted;
     double before, during; /* shares of failed requests; NaN: there were none */
     double requests;       /* in the fault */
+    double expected;       /* at the rate before it; 0: not asked */
 };
 
 struct drill_verdict {
@@ -60,7 +61,7 @@ struct drill_verdict {
     double blast_share; /* of the data requests during the fault that failed */
     unsigned compartment_count;
     struct compartment compartment[CLASS_COUNT + WORKER_SLOTS_MAX];
-    double leakage_points; /* the worst of those not targeted */
+    double leakage_points; /* the worst of those not targeted; NaN: one fell silent */
     char leakage_where[24];
     double lost, duplicate, corrupt; /* NaN: not audited, or not to the end */
     double lag_p99_ms;               /* of the later load tester */

@@ -162,6 +162,35 @@ static void every_probe_is_told(void **unused)
     }
 }
 
+/* What is not known is not told as lost or as damaged. */
+static void what_was_not_checked_is_no_damage(void **unused)
+{
+    (void)unused;
+    for (int known = 0; known < 2; known++) {
+        json_t *report = report_of("DEVIATED");
+        json_t *audit = json_object_get(report, "audit");
+        json_object_set_new(audit, "integrity_ok", known ? json_false() : json_null());
+        json_object_set_new(audit, "integrity", json_string("no room " HOSTILE));
+        json_object_set_new(audit, "lost", json_null());
+        json_object_set_new(report, "load", json_pack("{s:{s:s}}", "audit", "state", "incomplete"));
+        json_array_append_new(
+            json_object_get(report, "hypothesis"),
+            line("the database is whole", json_false(), known ? json_real(0) : json_null()));
+        FILE *out = collect();
+        drill_page(out, report);
+        assert_int_equal(fclose(out), 0);
+        json_decref(report);
+        check_form(text);
+        assert_true((strstr(text, "NOT whole: no room") != NULL) == known);
+        assert_true((strstr(text, "not checked: no room") != NULL) == !known);
+        const char *claim = strstr(text, "read through at the end");
+        assert_non_null(claim);
+        assert_true((strncmp(strstr(claim, "<div>"), "<div>no</div>", 13) == 0) == known);
+        assert_non_null(strstr(text, "not known: audit incomplete"));
+        free(text);
+    }
+}
+
 static void an_event_stands_below_its_cause(void **unused)
 {
     (void)unused;
@@ -237,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_is_well_formed_and_escapes),
         cmocka_unit_test(every_probe_is_told),
+        cmocka_unit_test(what_was_not_checked_is_no_damage),
         cmocka_unit_test(an_event_stands_below_its_cause),
         cmocka_unit_test(the_index_counts_and_leads),
         cmocka_unit_test(expressions_have_words),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Processes a drill starts: none is left, not even an orphan, and the password arrives. */
+/* Processes a drill starts: none is left, not even an orphan, the password arrives, and what one
+ * wrote before it was killed is no result. */
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "tools/drill/load.h"
 #include "tools/drill/process.h"
 
 static void stay(const void *unused)
@@ -71,12 +73,38 @@ static void input_and_output_go_where_they_should(void **unused)
     unlink(path);
 }
 
+static void a_summary_of_a_killed_load_tester_is_no_result(void **unused)
+{
+    (void)unused;
+    static struct evidence evidence;
+    static struct load load;
+    char path[sizeof load.directory + 32];
+    snprintf(load.directory, sizeof load.directory, "/tmp/test_drill_load.XXXXXX");
+    assert_non_null(mkdtemp(load.directory));
+    snprintf(path, sizeof path, "%s/summary.json", load.directory);
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    fputs("{\"invalid\": []}\n", out);
+    fclose(out);
+    load.started = load.ended = true;
+    assert_true(load_collect(&load, 0, &evidence));
+    assert_string_equal(evidence.trouble, "");
+    evidence_free(&evidence);
+    load.status = SIGABRT; /* as waitpid says it */
+    assert_false(load_collect(&load, 0, &evidence));
+    assert_string_equal(evidence.trouble, "the load tester was ended by signal 6");
+    evidence_free(&evidence);
+    unlink(path);
+    rmdir(load.directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_does_not_end_is_killed),
         cmocka_unit_test(who_ends_is_not),
         cmocka_unit_test(input_and_output_go_where_they_should),
+        cmocka_unit_test(a_summary_of_a_killed_load_tester_is_no_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

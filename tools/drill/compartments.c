@@ -7,7 +7,8 @@
 
 #include "tools/drill/measure.h"
 
-#define LEAST_REQUESTS 20 /* in a compartment, to speak of a share */
+#define LEAST_REQUESTS 20                   /* in a compartment, to speak of a share */
+#define MANY_REQUESTS  (5 * LEAST_REQUESTS) /* expected, to call so few a silence */
 
 static bool is_target(const struct spec *spec, const char *name)
 {
@@ -39,6 +40,8 @@ static void find_all(struct drill_verdict *verdict, const struct evidence *evide
     const struct sample *a = &evidence->sample[measure_sample_at(evidence, evidence->before_ns)];
     const struct sample *b = &evidence->sample[measure_sample_at(evidence, evidence->fault_ns)];
     const struct sample *c = &evidence->sample[measure_sample_at(evidence, to_ns)];
+    double before_ns = (double)b->t_ns - (double)a->t_ns;
+    double longer = before_ns > 0 ? ((double)c->t_ns - (double)b->t_ns) / before_ns : 0;
     add_compartment(verdict, evidence->spec, "health",
                     measure_health_failed_share(evidence, evidence->before_ns, evidence->fault_ns),
                     measure_health_failed_share(evidence, evidence->fault_ns, to_ns), 1000);
@@ -48,6 +51,8 @@ static void find_all(struct drill_verdict *verdict, const struct evidence *evide
                         share(b->failures[n] - a->failures[n], b->answers[n] - a->answers[n]),
                         share(c->failures[n] - b->failures[n], c->answers[n] - b->answers[n]),
                         (double)(c->answers[n] - b->answers[n]));
+        verdict->compartment[verdict->compartment_count - 1].expected =
+            (double)(b->answers[n] - a->answers[n]) * longer;
     }
     for (unsigned n = 0; n < WORKER_SLOTS_MAX; n++) {
         char name[24];
@@ -71,11 +76,12 @@ static bool by_worker(const struct spec *spec)
     return false;
 }
 
+/* NaN of one that answered many and no longer does: who hangs does not fail. */
 static double points_of(const struct compartment *compartment)
 {
     double before = isnan(compartment->before) ? 0 : compartment->before;
     if (isnan(compartment->during) || compartment->requests < LEAST_REQUESTS)
-        return 0;
+        return compartment->expected >= MANY_REQUESTS ? (double)NAN : 0;
     return (compartment->during - before) * 100;
 }
 
@@ -102,10 +108,13 @@ static void find_leakage(struct drill_verdict *verdict, const struct spec *spec)
         bool worker = strncmp(one->name, "worker:", 7) == 0;
         if (one->targeted || (worker && !by_worker(spec)))
             continue;
-        if (points_of(one) >= verdict->leakage_points) {
-            verdict->leakage_points = points_of(one);
+        double points = points_of(one);
+        if (isnan(points) || points >= verdict->leakage_points) {
+            verdict->leakage_points = points;
             snprintf(verdict->leakage_where, sizeof verdict->leakage_where, "%s", one->name);
         }
+        if (isnan(points))
+            return;
     }
 }
 

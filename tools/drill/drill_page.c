@@ -101,6 +101,7 @@ static void writes(FILE *out, const json_t *report)
     const json_t *audit = json_object_get(report, "audit");
     const json_t *detail = json_object_get(json_object_get(report, "load"), "audit");
     static const char *const names[] = {"lost", "duplicate", "corrupt"};
+    const char *state = drill_text(detail, "state");
     char text[DRILL_CELL];
     drill_plain(text, drill_number(detail, "acked"));
     document_fact(out, TONE_PLAIN, "writes acknowledged", "%s", text);
@@ -111,14 +112,19 @@ static void writes(FILE *out, const json_t *report)
                       isnan(count) ? TONE_PLAIN
                       : count > 0  ? TONE_BAD
                                    : TONE_GOOD,
-                      names[i], "%s", isnan(count) ? "not audited" : text);
+                      names[i], "%s%s", isnan(count) ? "not known: audit " : text,
+                      isnan(count) ? *state ? state : "missing" : "");
     }
     drill_plain(text, drill_number(detail, "indeterminate"));
     document_fact(out, TONE_PLAIN, "indeterminate", "%s", text);
     const json_t *whole = json_object_get(audit, "integrity_ok");
-    if (json_is_boolean(whole))
-        document_fact(out, json_is_true(whole) ? TONE_GOOD : TONE_BAD, "the database file", "%s",
-                      json_is_true(whole) ? "read through, whole" : "NOT whole");
+    const char *checker = drill_text(audit, "integrity");
+    if (json_is_true(whole))
+        document_fact(out, TONE_GOOD, "the database file", "read through, whole");
+    else if (json_is_boolean(whole))
+        document_fact(out, TONE_BAD, "the database file", "NOT whole: %s", checker);
+    else if (*checker)
+        document_fact(out, TONE_DOUBTFUL, "the database file", "not checked: %s", checker);
 }
 
 static void numbers(FILE *out, const json_t *report)

@@ -80,9 +80,10 @@ static void probe(FILE *out, const json_t *line, const char *const *columns)
     claim(out, line, columns[1]);
     drill_plain(cell, measured);
     drill_cell(out, tone, columns[2],
-               yes_or_no         ? measured > 0.5 ? "yes" : "no"
-               : isnan(measured) ? "not measured"
-                                 : cell);
+               isnan(measured)  ? "not measured"
+               : !yes_or_no     ? cell
+               : measured > 0.5 ? "yes"
+                                : "no");
     bound(cell, line);
     drill_cell(out, TONE_PLAIN, columns[3], yes_or_no ? "yes" : cell);
     margin(cell, line);

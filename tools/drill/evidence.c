@@ -64,6 +64,20 @@ void evidence_trouble(struct evidence *evidence, const char *format, ...)
     va_end(arguments);
 }
 
+void evidence_take_integrity(struct evidence *evidence, bool succeeded, const char *words)
+{
+    /* The keeper's of a failed quick_check, and SQLite's of pages it cannot make sense of. */
+    static const char *const damage[] = {"the copy is damaged", "database disk image is malformed",
+                                         "file is not a database"};
+    evidence->integrity_asked = true;
+    evidence->integrity_ok = succeeded;
+    evidence->integrity_damaged = false;
+    for (size_t i = 0; i < sizeof damage / sizeof *damage && !succeeded; i++)
+        evidence->integrity_damaged = evidence->integrity_damaged || strstr(words, damage[i]);
+    snprintf(evidence->integrity_words, sizeof evidence->integrity_words, "%s",
+             *words ? words : "the checker said nothing");
+}
+
 void evidence_free(struct evidence *evidence)
 {
     for (size_t i = 0; i < evidence->sample_count; i++)

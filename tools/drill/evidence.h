@@ -27,7 +27,10 @@ struct sample {
     double *value; /* of the selectors: one each, SELECTOR_BUCKETS of a histogram */
 };
 
+/* LOST: no answer in time, or one that is none of /health, whose status is 200 always. */
 enum look_result { LOOK_HEALTHY, LOOK_DEGRADED, LOOK_FAILING, LOOK_LOST, LOOK_REFUSED };
+
+#define LOOK_GIVE_UP_NS (2 * UINT64_C(1000000000))
 
 /* One GET /health. */
 struct look {
@@ -56,10 +59,12 @@ struct evidence {
     size_t event_count, event_room;
     struct deed *deed;
     size_t deed_count, deed_room;
-    json_t *summary[SPEC_LOADS];        /* of loadtest; NULL when there is none */
-    char *load_page[SPEC_LOADS];        /* report.html of loadtest; NULL when there is none */
-    json_t *rows;                       /* of the first load: its seconds, as it wrote them */
-    bool integrity_asked, integrity_ok; /* of the database, at the end */
+    json_t *summary[SPEC_LOADS]; /* of loadtest; NULL when there is none */
+    char *load_page[SPEC_LOADS]; /* report.html of loadtest; NULL when there is none */
+    json_t *rows;                /* of the first load: its seconds, as it wrote them */
+    /* Of the database, at the end: whole, damaged, or neither is known and the words say why. */
+    bool integrity_asked, integrity_ok, integrity_damaged;
+    char integrity_words[200]; /* the checker's last line */
     char *history; /* CSV of the console, from the steady phase to the end; NULL: not asked */
     uint64_t supervisor_died_ns, orphans_gone_ns; /* 0: not; the last orphan's end */
     uint64_t counters_back;                       /* times a counter was smaller than before */
@@ -77,6 +82,11 @@ struct deed *evidence_add_deed(struct evidence *evidence, uint64_t now_ns);
 /* Keep the first trouble alone: what follows is its consequence. */
 void evidence_trouble(struct evidence *evidence, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* What `bulkheadctl backup` came to: exit status 0 is a copy that was read through and is whole. It
+ * is damage only when its words say so; a copy that could not be made says nothing of the database.
+ * `words` is its last line, or why it has none. */
+void evidence_take_integrity(struct evidence *evidence, bool succeeded, const char *words);
 
 void evidence_free(struct evidence *evidence);
 

@@ -45,12 +45,12 @@ bool comparison_holds(enum comparison comparison, double value, double limit)
     return false;
 }
 
-/* A quotient of nothing and nothing says that nothing happened. */
+/* A share of nothing is not measured: where nobody was answered, nothing may hold. */
 static double divide(double a, double b)
 {
     if (fabs(b) > 0)
         return a / b;
-    return fabs(a) > 0 ? (double)INFINITY : isnan(a) || isnan(b) ? (double)NAN : 0;
+    return fabs(a) > 0 && !isnan(b) ? (double)INFINITY : (double)NAN;
 }
 
 static double value_of(const struct expression *expression, unsigned index,

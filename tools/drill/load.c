@@ -159,18 +159,6 @@ void load_keep_rows(const struct load *load, struct evidence *evidence)
         evidence->rows = read_rows(load);
 }
 
-static void last_line(const char *path, char *out, size_t size)
-{
-    char line[512];
-    out[0] = '\0';
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file))
-        if (strcspn(line, "\n") > 0)
-            snprintf(out, size, "%.*s", (int)strcspn(line, "\n"), line);
-    if (file)
-        fclose(file);
-}
-
 /* All of a file, the caller's to free; NULL when there is none. */
 static char *read_all(const char *path)
 {
@@ -198,9 +186,15 @@ bool load_collect(struct load *load, unsigned index, struct evidence *evidence)
         json_decref(evidence->rows);
         evidence->rows = read_rows(load);
     }
+    if (WIFSIGNALED(load->status)) {
+        evidence_trouble(evidence, "the load tester was ended by signal %d",
+                         WTERMSIG(load->status));
+        return false;
+    }
+    /* Its exit code repeats what the summary says (invalid, and the state of the audit). */
     if (evidence->summary[index])
         return true;
-    last_line(load->output, why, sizeof why);
+    process_last_line(load->output, why, sizeof why);
     evidence_trouble(evidence, "the load tester ended without a result (exit %d): %s",
                      WIFEXITED(load->status) ? WEXITSTATUS(load->status) : -1, why);
     return false;

@@ -179,9 +179,12 @@ double measure_health_ms(const struct evidence *evidence, uint64_t from_ns, uint
 {
     double *values = calloc(evidence->look_count + 1, sizeof *values);
     size_t count = 0;
-    for (size_t i = 0; values && i < evidence->look_count; i++)
-        if (in(&evidence->look[i], from_ns, to_ns) && evidence->look[i].result <= LOOK_FAILING)
-            values[count++] = (double)evidence->look[i].took_ns / (double)NS_PER_MS;
+    for (size_t i = 0; values && i < evidence->look_count; i++) {
+        const struct look *look = &evidence->look[i];
+        double least_ns = look->result > LOOK_FAILING ? (double)LOOK_GIVE_UP_NS : 0;
+        if (in(look, from_ns, to_ns))
+            values[count++] = fmax((double)look->took_ns, least_ns) / (double)NS_PER_MS;
+    }
     double result = values ? measure_pick(values, count, percent) : (double)NAN;
     free(values);
     return result;

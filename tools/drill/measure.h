@@ -5,9 +5,10 @@
  *   METRIC        from the samples: the last one at or before each end of the window
  *   load.* load2.*  members of loadtest's summary.json, of the whole run
  *   rows.*        loadtest's seconds that lie in the window: sent ok failed seconds (sums),
- *                 failed_share, p95_ms (the worst second), p95_median_ms
+ *                 failed_share (not measured when none ended), p95_ms (the worst second),
+ *                 p95_median_ms
  *   health.*      the drill's own looks at /health: sent failed refused degraded failing p50_ms
- *                 p95_ms p99_ms max_ms
+ *                 p95_ms p99_ms max_ms (a look without an answer took 2 s at least)
  *   events.NAME   events of that name
  *   board.*       min_ready max_quarantined max_breakers max_degraded
  *   detect.*_s    degraded verdict breaker event first_failure: seconds since the fault
@@ -54,7 +55,8 @@ double measure_recovery(const struct evidence *evidence, uint64_t since_ns);
 double measure_health_failed_share(const struct evidence *evidence, uint64_t from_ns,
                                    uint64_t to_ns);
 
-/* Percentile of answered looks in the window, ms; NaN when there were none. */
+/* Percentile of the looks in the window, ms; NaN when there were none. One that was lost or refused
+ * counts as LOOK_GIVE_UP_NS at least: whoever asked has no answer by then. */
 double measure_health_ms(const struct evidence *evidence, uint64_t from_ns, uint64_t to_ns,
                          double percent);
 

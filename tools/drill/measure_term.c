@@ -134,10 +134,11 @@ static double rows(const struct measure *measure, const char *name)
         return (double)used;
     if (used == 0)
         return (double)NAN;
-    return strcmp(name, "ok") == 0              ? ok
-           : strcmp(name, "failed") == 0        ? failed
-           : strcmp(name, "sent") == 0          ? sent
-           : strcmp(name, "failed_share") == 0  ? (ok + failed > 0 ? failed / (ok + failed) : 0)
+    return strcmp(name, "ok") == 0       ? ok
+           : strcmp(name, "failed") == 0 ? failed
+           : strcmp(name, "sent") == 0   ? sent
+           : strcmp(name, "failed_share") == 0
+               ? (ok + failed > 0 ? failed / (ok + failed) : (double)NAN)
            : strcmp(name, "p95_ms") == 0        ? worst
            : strcmp(name, "p95_median_ms") == 0 ? median
                                                 : (double)NAN;

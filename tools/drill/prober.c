@@ -16,7 +16,6 @@
 #include "common/exit_codes.h"
 
 #define EVERY_NS      (50 * NS_PER_MS)
-#define GIVE_UP_NS    (2 * NS_PER_S)
 #define REQUESTS_EACH 10 /* on one connection */
 #define ANSWER_SIZE   4096
 
@@ -157,11 +156,20 @@ static bool complete(const struct prober *prober)
     return prober->length >= (size_t)(end + 4 - prober->answer) + body;
 }
 
-static enum look_result meaning(const char *answer)
+enum look_result prober_meaning(const char *answer)
 {
-    if (strstr(answer, "\"status\":\"healthy\""))
-        return LOOK_HEALTHY;
-    return strstr(answer, "\"status\":\"degraded\"") ? LOOK_DEGRADED : LOOK_FAILING;
+    static const struct {
+        const char *member;
+        enum look_result result;
+    } all[] = {{"\"status\":\"healthy\"", LOOK_HEALTHY},
+               {"\"status\":\"degraded\"", LOOK_DEGRADED},
+               {"\"status\":\"failing\"", LOOK_FAILING}};
+    if (strncmp(answer, "HTTP/1.1 200 ", 13) != 0)
+        return LOOK_LOST;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strstr(answer, all[i].member))
+            return all[i].result;
+    return LOOK_LOST;
 }
 
 static void take_answer(struct prober *prober, uint64_t now_ns)
@@ -177,7 +185,7 @@ static void take_answer(struct prober *prober, uint64_t now_ns)
     prober->length += (size_t)n;
     prober->answer[prober->length] = '\0';
     if (complete(prober))
-        note(prober, now_ns, meaning(prober->answer));
+        note(prober, now_ns, prober_meaning(prober->answer));
 }
 
 void prober_step(struct prober *prober, uint64_t now_ns)
@@ -186,7 +194,7 @@ void prober_step(struct prober *prober, uint64_t now_ns)
         finish_connecting(prober, now_ns);
     else if (prober->outstanding)
         take_answer(prober, now_ns);
-    if (prober->outstanding && now_ns >= prober->sent_ns + GIVE_UP_NS)
+    if (prober->outstanding && now_ns >= prober->sent_ns + LOOK_GIVE_UP_NS)
         fail(prober, now_ns, ETIMEDOUT);
     if (!prober->outstanding && now_ns >= prober->next_ns) {
         prober->next_ns = now_ns + EVERY_NS;
@@ -196,5 +204,5 @@ void prober_step(struct prober *prober, uint64_t now_ns)
 
 uint64_t prober_due_ns(const struct prober *prober)
 {
-    return prober->outstanding ? prober->sent_ns + GIVE_UP_NS : prober->next_ns;
+    return prober->outstanding ? prober->sent_ns + LOOK_GIVE_UP_NS : prober->next_ns;
 }

@@ -23,6 +23,10 @@ struct pollfd prober_poll(const struct prober *prober);
 /* Do what can be done now: send what is due, take what came, give up what is too late. */
 void prober_step(struct prober *prober, uint64_t now_ns);
 
+/* What a whole answer says of the service. /health is 200 whatever it says: anything else is a look
+ * that was lost. */
+enum look_result prober_meaning(const char *answer);
+
 /* When prober_step has something to do without the descriptor. */
 uint64_t prober_due_ns(const struct prober *prober);
 

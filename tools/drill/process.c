@@ -176,3 +176,15 @@ void process_sister(const char *name, char *out, size_t size)
         *slash = '\0';
     snprintf(out, size, "%s/%s", own, name);
 }
+
+void process_last_line(const char *path, char *out, size_t size)
+{
+    char line[512];
+    out[0] = '\0';
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file))
+        if (strcspn(line, "\n") > 0)
+            snprintf(out, size, "%.*s", (int)strcspn(line, "\n"), line);
+    if (file)
+        fclose(file);
+}

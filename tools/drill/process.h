@@ -35,6 +35,9 @@ pid_t process_reap(int *status);
  * had to be killed. */
 unsigned process_end_all(unsigned patience_ms);
 
+/* The last line with something in it of a file that processes wrote; "" when there is none. */
+void process_last_line(const char *path, char *out, size_t size);
+
 /* The directory this program lies in: its sisters are there. */
 void process_sister(const char *name, char *out, size_t size);
 

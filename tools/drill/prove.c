@@ -6,7 +6,7 @@
 bool proof_row_is_good(const struct proof_row *row)
 {
     if (row->arm & ARM_CONTROL)
-        return row->result == DRILL_DEVIATED;
+        return row->result == DRILL_DEVIATED && row->proven == PROOF_FELT;
     return row->result == DRILL_DEVIATED || (row->result == DRILL_INVALID && !row->proven);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What `drill prove` makes of its arms: a drill is worth something when it does not pass without
- * its fault, and when its control, with the protection off, deviates. Pure but for the printing.
+ * its fault, and when its control, with the protection off, deviates by a measured value. Pure but
+ * for the printing.
  */
 #ifndef BULKHEAD_DRILL_PROVE_H
 #define BULKHEAD_DRILL_PROVE_H
@@ -15,11 +16,13 @@ struct proof_row {
     char name[64], why[200];
     unsigned arm; /* bits of enum spec_arm */
     enum drill_result result;
-    bool proven; /* the fault was seen to strike: the proof held */
+    enum drill_proof proven;
 };
 
-/* Whether the arm said what it must. A load tester that was late makes a run INVALID too, and says
- * nothing of the drill: without the fault it is the proof that must not hold. */
+/* Whether the arm said what it must. A control that deviates only by what could not be measured (a
+ * breaker that is off never opens) shows no collapse. A load tester that was late makes a run
+ * INVALID too, and says nothing of the drill: without the fault it is the proof that must not hold.
+ */
 bool proof_row_is_good(const struct proof_row *row);
 
 /* 0 all as they must; 1 one passed; 2 one could not be told; 3 interrupted. `all`: what was skipped

@@ -284,8 +284,10 @@ json_t *drill_report_json(const struct evidence *evidence, const struct drill_ve
     report_set(audit, "lost", report_real(verdict->lost));
     report_set(audit, "duplicate", report_real(verdict->duplicate));
     report_set(audit, "corrupt", report_real(verdict->corrupt));
-    report_set(audit, "integrity_ok",
-               evidence->integrity_asked ? json_boolean(evidence->integrity_ok) : json_null());
+    bool known = evidence->integrity_ok || evidence->integrity_damaged;
+    report_set(audit, "integrity_ok", known ? json_boolean(evidence->integrity_ok) : json_null());
+    report_set(audit, "integrity",
+               evidence->integrity_asked ? report_text(evidence->integrity_words) : json_null());
     report_set(root, "audit", audit);
     report_set(root, "anomaly", anomalies(spec));
     report_set(root, "timeline", timeline(evidence));

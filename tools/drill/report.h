@@ -10,7 +10,7 @@
  *    "bands":[{from_s,to_s,text}]   what was broken when, of the method
  *    "detect":{degraded_s,verdict_s,breaker_s,event,event_s,first_failure_s},
  *    "recover_s","blast_share","compartments":[{name,targeted,before,during}],
- *    "leakage":{points,where}, "audit":{lost,duplicate,corrupt,integrity_ok},
+ *    "leakage":{points,where}, "audit":{lost,duplicate,corrupt,integrity_ok,integrity},
  * "anomaly":[{metric,expected}],
  *    "timeline":[{t_s,from:"drill"|"server",event,text,id,cause_id,who,slot}],
  *    "series":{"load":[{t_s,sent,ok,failed,attempts,in_flight,p50_ms,p95_ms,p99_ms,errors{}}],

@@ -37,6 +37,22 @@ static void print_line(const struct verdict_line *line, bool colour, FILE *out)
     fputc('\n', out);
 }
 
+/* Why there is no count of lost writes, or no verdict on the file. */
+static void print_unknown(const struct evidence *evidence, const struct drill_verdict *verdict,
+                          FILE *out)
+{
+    const json_t *audit = json_object_get(evidence->summary[0], "audit");
+    const char *state = json_string_value(json_object_get(audit, "state"));
+    json_int_t unread = json_integer_value(json_object_get(audit, "unread"));
+    json_int_t acked = json_integer_value(json_object_get(audit, "acked"));
+    if (isnan(verdict->lost) && evidence->spec->lost_acked >= 0)
+        fprintf(out, "  audit %s: %lld writes acknowledged, %lld not read\n",
+                state ? state : "missing", (long long)acked, (long long)unread);
+    if (evidence->integrity_asked && !evidence->integrity_ok)
+        fprintf(out, "  the database is %s: %s\n",
+                evidence->integrity_damaged ? "damaged" : "not checked", evidence->integrity_words);
+}
+
 static void print_time(FILE *out, const char *what, double seconds)
 {
     if (isfinite(seconds))
@@ -64,6 +80,7 @@ void drill_report_print(const struct evidence *evidence, const struct drill_verd
     if (isfinite(verdict->blast_share))
         fprintf(out, "  blast %.2f %%", verdict->blast_share * 100);
     fprintf(out, "\n");
+    print_unknown(evidence, verdict, out);
     if (evidence->counters_back)
         fprintf(out, "  a counter went back: %s\n", evidence->counter_back);
 }

@@ -10,7 +10,7 @@
 struct tally {
     char name[64], why[200];
     enum drill_result result;
-    bool proven; /* the proof held */
+    enum drill_proof proven;
     bool judged; /* truth holds something */
     struct truth_result truth;
 };

@@ -62,12 +62,13 @@ bool drill_is_steady(const struct evidence *evidence, uint64_t from_ns, uint64_t
         return say(why, size, "%.2f %% errors, limit 1 %%", share * 100);
     if (health >= STEADY_ERRORS * 5)
         return say(why, size, "%.0f %% of the looks at /health were not answered", health * 100);
-    for (size_t i = evidence->look_count; i-- > 0;)
-        if (evidence->look[i].result <= LOOK_FAILING) {
-            if (evidence->look[i].result == LOOK_HEALTHY)
-                return true;
-            return say(why, size, "/health is not healthy");
-        }
+    for (size_t i = evidence->look_count; i-- > 0;) {
+        const struct look *look = &evidence->look[i];
+        /* Looks go on while writes are read back: those are not of this window. */
+        if (look->sent_ns < from_ns || look->sent_ns >= to_ns || look->result > LOOK_FAILING)
+            continue;
+        return look->result == LOOK_HEALTHY || say(why, size, "/health is not healthy");
+    }
     return say(why, size, "/health did not answer");
 }
 
@@ -172,10 +173,12 @@ static void add_probe(struct drill_verdict *verdict, const struct evidence *evid
         measure.from_ns = at;
         measure.to_ns = at + WINDOW_NS;
         double value = expression_value(&probe->value, measure_term, &measure);
-        if (isnan(value) || !worse(line.op, value, line.measured))
+        if (!isnan(value) && !worse(line.op, value, line.measured))
             continue;
         line.measured = value;
         line.worst_s = ((double)at - (double)evidence->fault_ns) / (double)NS_PER_S;
+        if (isnan(value)) /* what must hold all the time does not where it is not known */
+            break;
     }
     add_line(verdict, line);
 }
@@ -186,6 +189,30 @@ static double number(const json_t *json, const char *group, const char *key)
 {
     const json_t *value = json_object_get(json_object_get(json, group), key);
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+/* Over the loads that were audited. An audit that did not read everything, or had nothing
+ * acknowledged to look for among the writes that were sent, did not find that there are none: 0 is
+ * then not measured. What it did find stays. */
+static double audited(const struct evidence *evidence, const char *key)
+{
+    double found = 0;
+    bool asked = false, known = true;
+    for (unsigned i = 0; i < SPEC_LOADS; i++) {
+        const json_t *summary = evidence->summary[i];
+        const json_t *audit = json_object_get(summary, "audit");
+        const char *state = json_string_value(json_object_get(audit, "state"));
+        if (!summary || (state && strcmp(state, "skipped") == 0))
+            continue;
+        double count = number(summary, "audit", key);
+        bool complete = state && strcmp(state, "complete") == 0 && !isnan(count);
+        bool blind =
+            number(summary, "audit", "creates") > 0 && !(number(summary, "audit", "acked") > 0);
+        asked = true;
+        known = known && complete && !blind;
+        found += isnan(count) ? 0 : count;
+    }
+    return found > 0 || (asked && known) ? found : (double)NAN;
 }
 
 static double detected(const struct evidence *evidence, const struct drill_verdict *verdict)
@@ -201,7 +228,6 @@ static void measure_all(struct drill_verdict *verdict, const struct evidence *ev
                         uint64_t fault_end_ns)
 {
     const struct spec *spec = evidence->spec;
-    const json_t *load = evidence->summary[0];
     uint64_t since_ns = evidence->fault_ns;
     verdict->detect_degraded_s = measure_first_degraded(evidence, since_ns);
     verdict->detect_verdict_s = measure_first_verdict(evidence, since_ns);
@@ -210,10 +236,12 @@ static void measure_all(struct drill_verdict *verdict, const struct evidence *ev
     verdict->first_failure_s = measure_first_failure(evidence, since_ns);
     verdict->recover_s = measure_recovery(evidence, evidence->clear_ns);
     verdict->blast_share = measure_error_share(evidence, since_ns, fault_end_ns);
-    verdict->lost = number(load, "audit", "lost");
-    verdict->duplicate = number(load, "audit", "duplicate");
-    verdict->corrupt = number(load, "audit", "corrupt");
-    verdict->lag_p99_ms = number(load, "scheduler_lag_ms", "p99");
+    verdict->lost = audited(evidence, "lost");
+    verdict->duplicate = audited(evidence, "duplicate");
+    verdict->corrupt = audited(evidence, "corrupt");
+    for (unsigned i = 0; i < SPEC_LOADS; i++)
+        verdict->lag_p99_ms =
+            fmax(verdict->lag_p99_ms, number(evidence->summary[i], "scheduler_lag_ms", "p99"));
     compartments_find(verdict, evidence, fault_end_ns);
 }
 
@@ -241,32 +269,58 @@ static void compare_all(struct drill_verdict *verdict, const struct evidence *ev
         add_expectation(verdict, "corrupt writes", verdict->corrupt, EQUAL, 0, 1);
     }
     if (spec->integrity)
-        add_expectation(verdict, "the database is whole", evidence->integrity_ok, EQUAL, 1, 1);
+        add_expectation(verdict, "the database is whole",
+                        evidence->integrity_ok        ? 1
+                        : evidence->integrity_damaged ? 0
+                                                      : (double)NAN,
+                        EQUAL, 1, 1);
     char why[256] = "";
     bool steady = drill_is_steady(evidence, evidence->after_ns, evidence->end_ns, why, sizeof why);
     snprintf(name, sizeof name, "steady after%s%.60s", *why ? ": " : "", why);
     add_expectation(verdict, name, steady, EQUAL, 1, 1);
 }
 
-/* Why the load's numbers are worth nothing; "" when they are worth something. */
-static void find_invalid(const struct evidence *evidence, const struct drill_verdict *verdict,
-                         char *why, size_t size)
+/* Why one load's numbers are worth nothing; NULL when they are worth something. */
+static const char *invalid_of(const json_t *summary)
 {
-    const json_t *reasons = json_object_get(evidence->summary[0], "invalid");
-    why[0] = '\0';
+    const json_t *reasons = json_object_get(summary, "invalid");
     for (size_t i = 0; i < json_array_size(reasons); i++) {
         const char *reason = json_string_value(json_array_get(reasons, i));
-        bool late = reason && strstr(reason, "late") != NULL;
-        if (reason && !(late && verdict->lag_p99_ms <= LAG_LIMIT_MS))
-            snprintf(why, size, "%s", reason);
+        bool late = reason && strstr(reason, "itself was late") != NULL;
+        if (reason && !(late && number(summary, "scheduler_lag_ms", "p99") <= LAG_LIMIT_MS))
+            return reason;
     }
+    return NULL;
+}
+
+/* Of the first load for which there is a reason; "" when there is none. */
+static void find_invalid(const struct evidence *evidence, char *why, size_t size)
+{
+    why[0] = '\0';
+    for (unsigned i = 0; i < SPEC_LOADS && !*why; i++) {
+        const char *reason = invalid_of(evidence->summary[i]);
+        if (reason)
+            snprintf(why, size, "%s%s", i > 0 ? "the second load: " : "", reason);
+    }
+}
+
+/* A line that was measured says more than one that was not. */
+static void explain_deviation(struct drill_verdict *verdict, unsigned failed,
+                              const struct verdict_line *line)
+{
+    char measured[32] = "not measured";
+    if (!isnan(line->measured))
+        snprintf(measured, sizeof measured, "%.6g", line->measured);
+    snprintf(verdict->why, sizeof verdict->why, "%u of %u do not hold%s; %s: %s, asserted %s %.6g",
+             failed, verdict->line_count, isnan(line->measured) ? ", none by a measured value" : "",
+             line->name, measured, comparison_name(line->op), line->asserted);
 }
 
 static void conclude(struct drill_verdict *verdict, const struct evidence *evidence)
 {
     unsigned failed = 0, should = 0;
     const struct verdict_line *first = NULL;
-    find_invalid(evidence, verdict, verdict->why, sizeof verdict->why);
+    find_invalid(evidence, verdict->why, sizeof verdict->why);
     if (!*verdict->why && !verdict->proven)
         snprintf(verdict->why, sizeof verdict->why, "the fault is not proven to have struck: %s",
                  verdict->proof);
@@ -278,14 +332,15 @@ static void conclude(struct drill_verdict *verdict, const struct evidence *evide
         const struct verdict_line *line = &verdict->line[i];
         failed += !line->holds && !line->should;
         should += !line->holds && line->should;
-        if (!line->holds && !line->should && !first)
+        if (!line->holds && !line->should &&
+            (!first || (isnan(first->measured) && !isnan(line->measured))))
             first = line;
     }
     verdict->result = failed ? DRILL_DEVIATED : DRILL_PASS;
+    if (first && !isnan(first->measured))
+        verdict->proven = PROOF_FELT;
     if (first)
-        snprintf(verdict->why, sizeof verdict->why,
-                 "%u of %u do not hold; %s: %.6g, asserted %s %.6g", failed, verdict->line_count,
-                 first->name, first->measured, comparison_name(first->op), first->asserted);
+        explain_deviation(verdict, failed, first);
     else
         snprintf(verdict->why, sizeof verdict->why, "all %u hold%s", verdict->line_count - should,
                  should ? " that must" : "");
@@ -316,7 +371,8 @@ void drill_judge(const struct evidence *evidence, struct drill_verdict *verdict)
                               .to_ns = evidence->end_ns,
                               .leakage_points = verdict->leakage_points,
                               .recover_s = verdict->recover_s};
-    verdict->proven = expression_value(&evidence->spec->proof, measure_term, &measure) > 0;
+    bool struck = expression_value(&evidence->spec->proof, measure_term, &measure) > 0;
+    verdict->proven = struck ? PROOF_STRUCK : PROOF_NONE;
     expression_explain(&evidence->spec->proof, measure_term, &measure, verdict->proof,
                        sizeof verdict->proof);
     compare_all(verdict, evidence, &measure);

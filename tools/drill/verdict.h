@@ -24,6 +24,10 @@ enum drill_result {
     DRILL_RESULTS
 };
 
+/* How much is proven: that the fault struck, and that a must does not hold by a measured value. A
+ * line that was not measured does not hold either, but shows nothing. */
+enum drill_proof { PROOF_NONE, PROOF_STRUCK, PROOF_FELT };
+
 struct verdict_line {
     char name[EXPRESSION_TEXT];
     char during[32];
@@ -40,6 +44,7 @@ struct compartment {
     bool targeted;
     double before, during; /* shares of failed requests; NaN: there were none */
     double requests;       /* in the fault */
+    double expected;       /* at the rate before it; 0: not asked */
 };
 
 struct drill_verdict {
@@ -48,7 +53,7 @@ struct drill_verdict {
     unsigned line_count;
     struct verdict_line line[VERDICT_LINES];
     char proof[400];
-    bool proven;
+    enum drill_proof proven;
     /* seconds since the fault; NaN: did not speak */
     double detect_degraded_s, detect_verdict_s, detect_breaker_s, detect_event_s;
     double first_failure_s;
@@ -56,10 +61,10 @@ struct drill_verdict {
     double blast_share; /* of the data requests during the fault that failed */
     unsigned compartment_count;
     struct compartment compartment[CLASS_COUNT + WORKER_SLOTS_MAX];
-    double leakage_points; /* the worst of those not targeted */
+    double leakage_points; /* the worst of those not targeted; NaN: one fell silent */
     char leakage_where[24];
-    double lost, duplicate, corrupt; /* NaN: not audited */
-    double lag_p99_ms;               /* of the load tester */
+    double lost, duplicate, corrupt; /* NaN: not audited, or not to the end */
+    double lag_p99_ms;               /* of the later load tester */
 };
 
 void drill_judge(const struct evidence *evidence, struct drill_verdict *verdict);

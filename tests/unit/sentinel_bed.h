@@ -154,4 +154,14 @@ static inline void wait_ms(unsigned ms)
     nanosleep(&pause, NULL);
 }
 
+/* So many looks more, each begun and published after this call: what they did is there to see. */
+static inline void after_looks(unsigned count)
+{
+    uint64_t before = look()->tick + 1; /* one may be under way */
+    for (uint64_t end = clock_now_ns() + 2 * NOISE * NS_PER_S;
+         clock_now_ns() < end && look()->tick < before + count;)
+        wait_ms(5);
+    assert_true(watch.tick >= before + count);
+}
+
 #endif

@@ -29,17 +29,11 @@
 #include "common/db/db.h"
 #include "common/db/gate.h"
 #include "common/region.h"
+#include "tests/unit/temporary.h"
 
 #define SETUP_SLOT    HELPER_SLOT(HELPER_SETUP)
 #define SENTINEL_SLOT HELPER_SLOT(HELPER_SENTINEL)
 #define KEEPER_SLOT   HELPER_SLOT(HELPER_KEEPER)
-
-/* A sanitizer's build is several times slower; what must be quick is measured without one. */
-#ifdef __SANITIZE_ADDRESS__
-#define SLOW 4
-#else
-#define SLOW 1
-#endif
 
 static struct {
     struct region *region;
@@ -64,8 +58,7 @@ static inline int fleet_begin(void **state)
     static struct config config;
     memset(&fleet, 0, sizeof fleet);
     umask(077);
-    snprintf(fleet.data_dir, sizeof fleet.data_dir, "/tmp/bulkhead-sentinel-XXXXXX");
-    if (!mkdtemp(fleet.data_dir))
+    if (!temporary_directory(fleet.data_dir, sizeof fleet.data_dir, "sentinel"))
         return -1;
     db_paths_set(&fleet.paths, fleet.data_dir);
     fleet.region_fd = high_fd(region_create(&fleet.region));
@@ -193,11 +186,11 @@ static inline const char *last_words(unsigned slot)
     return region_slot(fleet.region, slot)->last_words;
 }
 
-/* Wait for a condition; true when it came within the time. */
+/* Wait for a condition; true when it came within the time (and the factor for noise). */
 static inline bool comes_true(bool (*condition)(void), unsigned within_ms)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
-    for (uint64_t end = clock_now_ns() + within_ms * SLOW * NS_PER_MS; clock_now_ns() < end;) {
+    for (uint64_t end = clock_now_ns() + within_ms * NOISE * NS_PER_MS; clock_now_ns() < end;) {
         if (condition())
             return true;
         nanosleep(&pause, NULL);

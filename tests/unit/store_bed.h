@@ -20,6 +20,7 @@
 #include "common/clock.h"
 #include "common/db/gate.h"
 #include "common/db/schema.h"
+#include "tests/unit/temporary.h"
 #include "worker/store.h"
 
 #define BED_APP_ID "0198c0de-0000-7000-8000-000000000001"
@@ -100,8 +101,7 @@ static inline void bed_make(void)
     struct db_error error;
     sqlite3 *db;
     memset(&bed, 0, sizeof bed);
-    strcpy(bed.dir, "/tmp/bulkhead-test.XXXXXX");
-    assert_non_null(mkdtemp(bed.dir));
+    assert_true(temporary_directory(bed.dir, sizeof bed.dir, "store"));
     bed.region_fd = region_create(&bed.region);
     assert_true(bed.region_fd >= 0);
     snprintf(bed.region->header.data_dir, sizeof bed.region->header.data_dir, "%s", bed.dir);

@@ -66,7 +66,7 @@ static const struct front_door_settings usual = {
     .routes = routes,
     .route_count = sizeof routes / sizeof routes[0],
     .class_ns =
-        {[CLASS_AUTH] = 2 * NS_PER_S, [CLASS_READ] = 2 * NS_PER_S, [CLASS_WRITE] = 3 * NS_PER_S},
+        {[CLASS_AUTH] = 2 * NS_PER_S, [CLASS_READ] = 4 * NS_PER_S, [CLASS_WRITE] = 3 * NS_PER_S},
     .shed = true,
     .newest_first = true,
 };
@@ -231,18 +231,23 @@ static void a_standing_queue_is_refused(void **unused)
     unsigned retry_s = (unsigned)atoi(strstr(answer, "Retry-After: ") + 13);
     assert_in_range(retry_s, 1, 3);
     print_message("refused after %u ms\n", (unsigned)took);
-    assert_in_range(took, 90, 2000); /* an interval, and not half of the class's 2 s */
+    assert_in_range(took, 90, 1900); /* an interval, and not half of the class's 4 s */
     assert_int_equal(atomic_load(&counted.http_requests[ENDPOINT_ITEM_LIST][STATUS_503]), 1);
     assert_int_equal(refused(CLASS_READ, REFUSAL_OVERLOADED), 1);
 
-    /* found once, it is known: the next one waits for the target and not for an interval */
-    begin = now_ms();
-    ask(fd, "GET /data/items/b", "");
-    answer = hear(fd, true, LIMIT_MS);
-    assert_true(is(answer, 503) && strstr(answer, "traceparent") == NULL);
-    took = now_ms() - begin;
-    print_message("and then after %u ms\n", (unsigned)took);
-    assert_in_range(took, 19, 80);
+    /* found once, it is known: the next ones wait for the target and not for an interval of 100 ms.
+     * A busy machine can make one late; an interval makes all late */
+    took = UINT64_MAX;
+    for (unsigned i = 0; i < 10 && took > 80; i++) {
+        begin = now_ms();
+        ask(fd, "GET /data/items/b", "");
+        answer = hear(fd, true, LIMIT_MS);
+        assert_true(is(answer, 503) && strstr(answer, "traceparent") == NULL);
+        took = now_ms() - begin;
+        print_message("and then after %u ms\n", (unsigned)took);
+        assert_true(took >= 19);
+    }
+    assert_true(took <= 80);
 
     ask(fd, "GET /health", ""); /* the same connection, while the overload lasts */
     assert_true(is(hear(fd, true, LIMIT_MS), 200));
@@ -287,11 +292,11 @@ static void no_time_left_is_no_use(void **unused)
     int patient = dial_and_ask("GET /data/items/p", "");
     assert_true(is(hear(short_of_time, true, LIMIT_MS), 503));
     print_message("60 ms to live: refused after %u ms\n", (unsigned)(now_ms() - begin));
-    assert_in_range(now_ms() - begin, 20, 400);
+    assert_in_range(now_ms() - begin, 20, 200 * NOISE);
     assert_int_equal(refused(CLASS_READ, REFUSAL_DEADLINE), 1);
     /* and the patient one after half of its class's time */
     assert_true(is(hear(patient, true, LIMIT_MS), 503));
-    assert_in_range(now_ms() - begin, 950, 1900);
+    assert_in_range(now_ms() - begin, 1950, 3900);
     assert_int_equal(refused(CLASS_READ, REFUSAL_OVERLOADED), 1);
     let_go();
     close(short_of_time);

@@ -3,12 +3,7 @@
  * The front door with the real civetweb behind it, on loopback. Every wait has a limit; nothing is
  * slept through but the times the door itself is asked to keep.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -555,7 +550,7 @@ static void expect_408(int fd, uint64_t since_ms)
 {
     expect_answer(fd, 408, NULL);
     uint64_t took = now_ms() - since_ms;
-    assert_in_range(took, 400, 1500);
+    assert_in_range(took, 400, 1500 * NOISE);
     assert_true(ended(fd, LIMIT_MS));
 }
 
@@ -568,12 +563,11 @@ static void test_slow_header(void **state)
     uint64_t begin = now_ms();
     say(fresh, "GET / HTTP/1.1\r\nX: ");
     say(later, "GET / HTTP/1.1\r\nX: ");
-    for (int i = 0; i < 4; i++) {
-        usleep(60000);
+    /* a byte now and then buys no time */
+    while (now_ms() - begin < LIMIT_MS && !readable(fresh, 60)) {
         say(fresh, "y");
         say(later, "y");
     }
-    WAIT_FOR(front_door_busy() == 2);
     expect_408(fresh, begin);
     expect_408(later, begin);
     assert_int_equal(EVICTED, 2);
@@ -600,13 +594,16 @@ static void test_slow_body(void **state)
 static void test_idle_crowd(void **state)
 {
     (void)state;
-    enum { CROWD = 500, SLOW = 100 };
+    enum { CROWD = 500, STALLED = 100 };
+    struct front_door_settings settings = usual;
+    settings.incomplete_timeout_ms = LIMIT_MS; /* a thread for each would be busy for so long */
+    start_with(&settings);
     static int fds[CROWD];
     for (int i = 0; i < CROWD; i++) {
         fds[i] = dial();
-        if (i < SLOW)
+        if (i < STALLED)
             say(fds[i], "GET /");
-        else if (i < 2 * SLOW) {
+        else if (i < 2 * STALLED) {
             ask(fds[i], "/a");
             expect_answer(fds[i], 200, "/a");
         }
@@ -616,7 +613,8 @@ static void test_idle_crowd(void **state)
     uint64_t begin = now_ms();
     ask(fd, "/health");
     expect_answer(fd, 200, "/health");
-    assert_true(now_ms() - begin < 200);
+    assert_true(now_ms() - begin < 200 * NOISE);
+    assert_int_equal(front_door_busy(), STALLED);
     close(fd);
     for (int i = 0; i < CROWD; i++)
         close(fds[i]);
@@ -627,13 +625,13 @@ static void test_idle_crowd(void **state)
 static void test_reserved_for_health(void **state)
 {
     (void)state;
-    enum { SLOW = 12 };
-    int fds[SLOW];
-    for (int i = 0; i < SLOW; i++) {
+    enum { HELD = 12 };
+    int fds[HELD];
+    for (int i = 0; i < HELD; i++) {
         fds[i] = dial();
         ask(fds[i], "/slow");
     }
-    WAIT_FOR(atomic_load(&in_slow) == 4 && front_door_busy() == SLOW);
+    WAIT_FOR(atomic_load(&in_slow) == 4 && front_door_busy() == HELD);
     int fd = dial();
     ask(fd, "/health");
     expect_answer(fd, 200, "/health");
@@ -643,20 +641,23 @@ static void test_reserved_for_health(void **state)
     assert_false(hear(fd, &response, 100));
     assert_int_equal(atomic_load(&in_slow), 4);
     atomic_store(&release_slow, true);
-    for (int i = 0; i < SLOW; i++)
+    for (int i = 0; i < HELD; i++)
         expect_answer(fds[i], 200, NULL);
     expect_answer(fd, 200, "/other");
     expect_answer(fd, 200, "/other");
     close(fd);
-    for (int i = 0; i < SLOW; i++)
+    for (int i = 0; i < HELD; i++)
         close(fds[i]);
     WAIT_FOR(front_door_connections() == 0 && front_door_busy() == 0);
 }
 
-static void *hog(void *until)
+static _Atomic bool hogs_stop;
+
+static void *hog(void *unused)
 {
+    (void)unused;
     int fd = dial();
-    while (now_ms() < *(uint64_t *)until) {
+    while (!atomic_load(&hogs_stop)) {
         struct response response;
         ask(fd, "/hog");
         if (!hear(fd, &response, LIMIT_MS))
@@ -672,9 +673,9 @@ static void test_hogs(void **state)
     (void)state;
     enum { HOGS = 8 };
     pthread_t threads[HOGS];
-    uint64_t until = now_ms() + 1000;
+    atomic_store(&hogs_stop, false);
     for (int i = 0; i < HOGS; i++)
-        pthread_create(&threads[i], NULL, hog, &until);
+        pthread_create(&threads[i], NULL, hog, NULL);
     WAIT_FOR(ACCEPTED == HOGS);
     int fd = dial();
     uint64_t begin = now_ms();
@@ -683,36 +684,38 @@ static void test_hogs(void **state)
         expect_answer(fd, 200, "/patient");
         usleep(20000);
     }
-    assert_true(now_ms() - begin < 500);
+    assert_true(now_ms() - begin < 500 * NOISE); /* the hogs stop when they are told, later */
     close(fd);
+    WAIT_FOR(RETURNED > 100); /* they take turns */
+    atomic_store(&hogs_stop, true);
     for (int i = 0; i < HOGS; i++)
         pthread_join(threads[i], NULL);
-    assert_true(RETURNED > 100); /* they took turns */
 }
 
 /* Threads that lose their connection by a close come back to waiting requests at once. */
 static void test_threads_come_back(void **state)
 {
     (void)state;
-    enum { SLOW = 4, QUEUED = 40 };
+    enum { HELD = 4, QUEUED = 120 };
     struct front_door_settings settings = usual;
     settings.keepalive_max_requests = 1;
     start_with(&settings);
-    int fds[SLOW + QUEUED];
-    for (int i = 0; i < SLOW + QUEUED; i++) {
+    int fds[HELD + QUEUED];
+    for (int i = 0; i < HELD + QUEUED; i++) {
         fds[i] = dial();
-        ask(fds[i], i < SLOW ? "/slow" : "/queued");
-        if (i == SLOW - 1)
-            WAIT_FOR(atomic_load(&in_slow) == SLOW);
+        ask(fds[i], i < HELD ? "/slow" : "/queued");
+        if (i == HELD - 1)
+            WAIT_FOR(atomic_load(&in_slow) == HELD);
     }
-    WAIT_FOR(front_door_busy() == SLOW + QUEUED);
+    WAIT_FOR(front_door_busy() == HELD + QUEUED);
     uint64_t begin = now_ms();
     atomic_store(&release_slow, true);
-    for (int i = 0; i < SLOW + QUEUED; i++) {
+    for (int i = 0; i < HELD + QUEUED; i++) {
         expect_answer(fds[i], 200, NULL);
         close(fds[i]);
     }
-    assert_true(now_ms() - begin < 150);
+    print_message("%d answers in %u ms\n", HELD + QUEUED, (unsigned)(now_ms() - begin));
+    assert_true(now_ms() - begin < 150 * NOISE);
 }
 
 /* ---- those who leave ---------------------------------------------------------------------------
@@ -859,8 +862,9 @@ static void test_drain(void **state)
     expect_answer(waker, 200, "/a");
     ask(slow, "/slow");
     WAIT_FOR(atomic_load(&in_slow) == 1 && RETURNED == 2);
+    enum { GRACE_MS = 400 * NOISE };
     uint64_t begin = now_ms();
-    front_door_drain(400);
+    front_door_drain(GRACE_MS);
     ask(waker, "/during");
     struct response response;
     assert_true(hear(waker, &response, LIMIT_MS));
@@ -870,7 +874,7 @@ static void test_drain(void **state)
     assert_false(readable(idle, 0));
     assert_true(ended(idle, LIMIT_MS));
     assert_true(ended(unused, LIMIT_MS));
-    assert_in_range(now_ms() - begin, 300, 1200);
+    assert_in_range(now_ms() - begin, GRACE_MS - 100, GRACE_MS + 800 * NOISE);
     int late = dial(); /* stays in the queue for another process */
     ask(late, "/late");
     assert_false(readable(late, 300));
@@ -1088,15 +1092,16 @@ static void test_shared_listener(void **state)
 static void test_first_byte(void **state)
 {
     (void)state;
+    enum { WAITED_MS = 200 * NOISE };
     int fd = dial();
     ask(fd, "/waited");
-    usleep(300000);
+    usleep(WAITED_MS * 1000);
     start_with(&usual);
     expect_answer(fd, 200, "/waited");
-    assert_in_range(atomic_load(&last_waited_ms), 250, 2000);
+    assert_in_range(atomic_load(&last_waited_ms), WAITED_MS - 50, WAITED_MS + 1700 * NOISE);
     ask(fd, "/now");
     expect_answer(fd, 200, "/now");
-    assert_in_range(atomic_load(&last_waited_ms), 0, 100);
+    assert_in_range(atomic_load(&last_waited_ms), 0, 100 * NOISE); /* half of what was waited */
     close(fd);
 }
 
@@ -1119,7 +1124,7 @@ int main(void)
         ON(test_not_http),
         ON(test_slow_header),
         ON(test_slow_body),
-        ON(test_idle_crowd),
+        UNSTARTED(test_idle_crowd),
         ON(test_reserved_for_health),
         ON(test_hogs),
         UNSTARTED(test_threads_come_back),

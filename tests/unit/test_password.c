@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/unit/unit.h"
 
-#include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/crypto/password.h"
@@ -16,6 +13,14 @@
 static const char rfc_vector[] =
     "$scrypt$ln=10,r=8,p=16$TmFDbA$"
     "/bq+HJ00cgB4VucZDQHp/nxq18vII3gw53N2Y0s3MWIurzDZLiKjiG/xCSedmDDaxyevuUqD7m2DYMvfoswGQA";
+
+/* Work of this thread, whoever else has the processors. */
+static uint64_t worked_ns(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
+}
 
 static void the_vector_of_the_standard_matches(void **state)
 {
@@ -106,10 +111,10 @@ static void absurd_parameters_cost_neither_memory_nor_minutes(void **state)
     };
     struct rusage usage;
     for (size_t i = 0; i < sizeof absurd / sizeof absurd[0]; i++) {
-        uint64_t start = clock_now_ns();
+        uint64_t start_ns = worked_ns();
         assert_false(password_matches("password", 8, absurd[i]));
         /* The usual work takes some 0.2 s; a sanitizer's build may be ten times slower. */
-        assert_true(clock_now_ns() - start < 10 * NS_PER_S);
+        assert_true(worked_ns() - start_ns < 10 * NS_PER_S);
     }
     getrusage(RUSAGE_SELF, &usage);
     /* In KiB. The least of these asks for 1 GiB; a sanitizer keeps freed blocks for a while. */
@@ -130,9 +135,9 @@ static double cost_ms(const char *password, size_t length, const char *hash)
 {
     double least = 1e9;
     for (int i = 0; i < 3; i++) {
-        uint64_t start = clock_now_ns();
+        uint64_t start_ns = worked_ns();
         password_matches(password, length, hash);
-        double ms = (double)(clock_now_ns() - start) / 1e6;
+        double ms = (double)(worked_ns() - start_ns) / (double)NS_PER_MS;
         least = ms < least ? ms : least;
     }
     return least;

@@ -436,39 +436,61 @@ static void full_pools_refuse_and_keep_to_themselves(void **unused)
     assert_int_equal(bed_metrics()->refused[CLASS_AUTH][REFUSAL_WAITED], 1);
 }
 
+#define PATIENCE_MS 60000 /* of clients: longer than anything here waits */
+
+static bool eight_wait(void)
+{
+    return atomic_load(&bed_metrics()->bulkhead_queued[CLASS_WRITE]) == 8;
+}
+
+/* Eight wait their 200 ms, one more comes. True when that one was refused while all of them still
+ * waited: it did not wait itself. On a busy machine they may not come to wait at the same time. */
+static bool one_too_many_does_not_wait(struct bed_call waiting[8])
+{
+    struct store_cost cost;
+    struct write write = bed_create(ALICE, "one too many", NULL);
+    for (unsigned i = 0; i < 8; i++)
+        bed_call_start(&waiting[i], PATIENCE_MS);
+    for (int i = 0; i < 300 && !eight_wait(); i++)
+        bed_sleep_ms(1);
+    bool at_once = false;
+    if (eight_wait()) {
+        assert_int_equal(store_write(&write, in_ms(PATIENCE_MS), &cost), STORE_FULL_COMPARTMENT);
+        at_once = eight_wait();
+    }
+    bed_join(waiting, 8);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(waiting[i].result, STORE_FULL_COMPARTMENT);
+        assert_true(waiting[i].took_ns >= 200 * NS_PER_MS && waiting[i].took_ns < NOISE * NS_PER_S);
+    }
+    return at_once;
+}
+
 static void writes_wait_for_a_permit_and_then_are_refused(void **unused)
 {
     (void)unused;
     struct bed_call calls[16], waiting[8];
-    struct store_cost cost;
     char titles[24][8];
     for (unsigned i = 0; i < 24; i++) {
         snprintf(titles[i], sizeof titles[i], "w%u", i);
         (i < 16 ? &calls[i] : &waiting[i - 16])->write = bed_create(ALICE, titles[i], NULL);
     }
     bed_hold_gate();
-    bed_queue(calls, 16, 5000);
-    for (unsigned i = 0; i < 8; i++)
-        bed_call_start(&waiting[i], 5000);
-    for (int i = 0; i < 150 && atomic_load(&bed_metrics()->bulkhead_queued[CLASS_WRITE]) < 8; i++)
-        bed_sleep_ms(1);
-    struct write write = bed_create(ALICE, "one too many", NULL);
-    uint64_t start_ns = clock_now_ns();
-    assert_int_equal(store_write(&write, in_ms(5000), &cost), STORE_FULL_COMPARTMENT);
-    assert_true(clock_now_ns() - start_ns < 100 * NS_PER_MS);
-    bed_join(waiting, 8);
-    for (unsigned i = 0; i < 8; i++) {
-        assert_int_equal(waiting[i].result, STORE_FULL_COMPARTMENT);
-        assert_true(waiting[i].took_ns >= 200 * NS_PER_MS && waiting[i].took_ns < NS_PER_S);
-    }
+    bed_queue(calls, 16, PATIENCE_MS);
+    const _Atomic uint64_t *refused = bed_metrics()->refused[CLASS_WRITE];
+    unsigned rounds = 1;
+    while (!one_too_many_does_not_wait(waiting) && rounds < 10)
+        rounds++;
+    assert_true(rounds < 10);
+    print_message("eight waited together in round %u\n", rounds);
+    assert_true(refused[REFUSAL_FULL] >= 1);
+    assert_in_range(refused[REFUSAL_FULL] + refused[REFUSAL_WAITED], 8 * rounds + 1, 9 * rounds);
     bed_release_gate();
     bed_join(calls, 16);
     for (unsigned i = 0; i < 16; i++) {
         assert_int_equal(calls[i].result, STORE_OK);
         free(calls[i].write.answer);
     }
-    assert_int_equal(bed_metrics()->refused[CLASS_WRITE][REFUSAL_FULL], 1);
-    assert_int_equal(bed_metrics()->refused[CLASS_WRITE][REFUSAL_WAITED], 8);
     assert_int_equal(bed_metrics()->bulkhead_inflight[CLASS_WRITE], 0);
     assert_int_equal(bed_metrics()->bulkhead_queued[CLASS_WRITE], 0);
     assert_int_equal(bed_ask("SELECT count(*) FROM items"), 16);

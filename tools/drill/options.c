@@ -30,7 +30,7 @@ static const char help[] =
     "  list     the drills and what they teach\n"
     "  check    read the files and name what is wrong in them, with its line\n"
     "  prove    run each drill without its fault: it must fail or be invalid; and its control\n"
-    "           arm, with the protection off: it must deviate\n"
+    "           arm, with the protection off: it must deviate by a measured value\n"
     "  walk     five failures in five minutes, told step by step: for a first look (--fast: no\n"
     "           time to read in between)\n"
     "\n"

@@ -292,6 +292,15 @@ static double unexpected_of(const struct evidence *evidence)
     return json_number_value(json_object_get(audit, "unexpected"));
 }
 
+static void tell_integrity(const struct walk *walk, const struct evidence *evidence)
+{
+    if (evidence->integrity_ok || evidence->integrity_damaged)
+        walk_say(walk, "the database was read through: %s",
+                 evidence->integrity_ok ? "every page is whole" : evidence->integrity_words);
+    else
+        walk_say(walk, "the database was not read through: %s", evidence->integrity_words);
+}
+
 /* The audit's numbers. 0 when nothing was lost, 1 when something was, 2 when it cannot be told. */
 static int audit(const struct walk *walk, const struct evidence *evidence)
 {
@@ -312,12 +321,12 @@ static int audit(const struct walk *walk, const struct evidence *evidence)
     if (json_is_number(json_object_get(audit, "unexpected")))
         walk_say(walk, "of the writes that were refused, %.0f had an effect all the same",
                  unexpected_of(evidence));
-    walk_say(walk, "the database was read through: %s",
-             evidence->integrity_ok ? "every page is whole" : "NOT whole");
+    tell_integrity(walk, evidence);
     double bad = count[1] + count[2] + count[3];
-    if (bad > 0 || !evidence->integrity_ok)
+    if (bad > 0 || evidence->integrity_damaged)
         return 1;
-    return state && strcmp(state, "complete") == 0 && count[0] > 0 && !isnan(bad) ? 0 : 2;
+    bool complete = state && strcmp(state, "complete") == 0 && count[0] > 0 && !isnan(bad);
+    return complete && evidence->integrity_ok ? 0 : 2;
 }
 
 static const char *conclusion(const struct walk *walk, int audited)
@@ -325,7 +334,7 @@ static const char *conclusion(const struct walk *walk, int audited)
     if (audited == 1)
         return "Writes were lost, or damaged.";
     if (audited == 2)
-        return "The audit did not read every write back: whether one was lost is not known.";
+        return "Not everything could be read back: whether something was lost is not known.";
     return walk->bad ? "Nothing was lost, but not everything was as it should be."
                      : "Five failures, and nothing that was acknowledged is lost.";
 }

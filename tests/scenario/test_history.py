@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import time
 
-from conftest import NOISE, Load, stop_process, wait_for
+from conftest import NOISE, SANITIZED, Load, stop_process, wait_for
 
 
 def history(server, query=""):
@@ -239,8 +239,9 @@ def test_an_outage_is_seen_in_history_components_and_objectives(make_server):
     assert any(r["refused_database_per_s"] > 0 and r["status_503_per_s"] > 0 for r in during)
     assert any(r["db_up"] == 0 for r in during)
     assert any(r["workers_degraded"] > 0 for r in during)
-    assert all(r["status_503_per_s"] == 0 and r["db_up"] == 1
-               for t, r in rows.items() if t < begin)
+    before = [r for t, r in rows.items() if t < begin]
+    assert all(r["refused_database_per_s"] == 0 and r["db_up"] == 1 for r in before), before
+    assert SANITIZED or all(r["status_503_per_s"] == 0 for r in before), before  # it may be overloaded
     assert rows[max(rows)]["db_up"] == 1
 
     parts = server.console("/api/components").json

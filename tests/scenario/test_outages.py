@@ -203,7 +203,10 @@ def test_header_overwritten_and_put_back(make_server):
             headers.append(now)
             os.pwrite(fd, noise, 0)
         return outage.server.health()["db"]["state"] == "corrupt"
-    wait_for("the verdict corrupt", is_seen, 1 * NOISE)
+    try:
+        wait_for("the verdict corrupt", is_seen, 1 * NOISE)
+    finally:
+        print(f"header written {len(headers)} times; {outage.server.state()['db']}")
     assert_all_refuse(outage.server)
     assert os.pread(fd, 100, 0) == noise  # nobody writes behind the fence
     os.pwrite(fd, headers[-1], 0)

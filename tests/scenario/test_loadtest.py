@@ -98,8 +98,8 @@ def test_a_tester_that_cannot_keep_up_says_so():
 
 
 def test_a_tester_without_a_processor_says_so():
-    """Stopped for half a second of three: a sixth of its requests left late. Those due in its last
-    100 ms are sent, and their latency counts from when they were due; the others are dropped."""
+    """Stopped for half a second of three: a sixth of its requests left late. They are sent when it
+    goes on, with a connection free for each, and their latency counts from when they were due."""
     with Stub(0) as stub:
         load = stub.start("--rps", 100, "--duration", 3)
         time.sleep(1)  # in the midst of it; when exactly does not matter
@@ -109,8 +109,26 @@ def test_a_tester_without_a_processor_says_so():
         code, summary = result_of(load)
     assert code == INVALID, summary
     assert summary["scheduler_lag_ms"]["max"] > 300
-    assert 30 <= summary["errors"]["requests"]["dropped"] <= 60, summary["errors"]
-    assert 50 < summary["latency_ms"]["max"], summary["latency_ms"]
+    assert summary["errors"]["requests"]["dropped"] == 0, summary["errors"]
+    assert 300 < summary["latency_ms"]["max"], summary["latency_ms"]
+    assert summary["latency_ms"]["p95"] > 100, summary["latency_ms"]  # not one of them: a sixth
+
+
+def test_a_pause_of_the_tester_is_not_the_servers_drop():
+    """200 ms of 30 s: too few late requests to call the run invalid by its lag p99, so none of them
+    may be laid at the server's door."""
+    with Stub(0) as stub:
+        load = stub.start("--rps", 100, "--duration", 30, "--threshold", "dropped==0")
+        time.sleep(1)
+        load.send_signal(signal.SIGSTOP)
+        time.sleep(0.2)
+        load.send_signal(signal.SIGCONT)
+        code, summary = result_of(load)
+    assert summary["scheduler_lag_ms"]["max"] > 150
+    assert summary["errors"]["requests"]["dropped"] == 0, summary["errors"]
+    assert summary["requests"]["failed"] == 0, summary["errors"]
+    assert summary["latency_ms"]["max"] > 150, summary["latency_ms"]
+    assert code in (0, INVALID), summary  # INVALID: the machine was busy besides
 
 
 def test_knee_and_recovery_are_where_they_must_be():
@@ -191,6 +209,34 @@ def test_a_token_is_renewed_before_it_expires():
     assert summary["requests"]["failed"] == 0, summary["errors"]
 
 
+def test_a_foreign_server_gets_no_login():
+    """A 401 asks for a fresh token only where there is a password that may be sent."""
+    methods = []
+
+    class Handler(TokenServer.Handler):
+        def do_GET(self):
+            methods.append("GET")
+            self.answer(401, {})
+
+        def do_POST(self):
+            methods.append("POST")
+            self.answer(401, {})
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        subprocess.run([program("loadtest"), "--url",
+                        f"http://127.0.0.1:{server.server_address[1]}", "--get", "/", "--rps", "10",
+                        "--duration", "3", "--json"],
+                       capture_output=True, text=True, timeout=60)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert len(methods) >= 30 and set(methods) == {"GET"}, set(methods)
+
+
 # ---- the audit ----
 
 def break_what_was_written(server, act, *words, rps=60, duration=2):
@@ -268,6 +314,86 @@ def test_a_failing_command_before_the_audit_ends_the_run(make_server):
         input=demo["password"] + "\n", capture_output=True, text=True, timeout=60)
     assert done.returncode == 75
     assert "the command ended with 3" in done.stderr
+
+
+def run_before_audit(server, *words):
+    demo = server.demo()
+    return subprocess.run(
+        [program("loadtest"), "--url", f"http://127.0.0.1:{server.port}", "--user",
+         demo["username"], "--password-stdin", "--rps", "20", "--duration", "0.5", *words],
+        input=demo["password"] + "\n", capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("command", ["kill -INT $PPID; kill -INT $$", "kill -TERM $PPID"])
+def test_an_interrupt_during_the_command_skips_the_audit_and_keeps_the_run(server, tmp_path,
+                                                                            command):
+    """Ctrl-C on a terminal goes to the command as well, a signal from elsewhere may not."""
+    done = run_before_audit(server, "--before-audit", command, "--out", str(tmp_path / "report"))
+    assert done.returncode == 3, done
+    assert "the audit was interrupted" in done.stdout and "until then" not in done.stdout
+    summary = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert summary["audit"]["state"] == "interrupted" and summary["requests"]["sent"] == 10
+    page = check_page(tmp_path / "report" / "report.html")
+    assert "The audit was interrupted" in page.text and "was read back" not in page.text
+
+
+def test_what_was_not_read_back_is_not_said_to_be(server, tmp_path):
+    done = run_before_audit(server, "--no-audit", "--out", str(tmp_path / "report"))
+    assert done.returncode == 0, done
+    assert "was read back" not in check_page(tmp_path / "report" / "report.html").text
+
+
+class ItemServer(TokenServer):
+    """Keeps items, and will not tell of the one written last."""
+    life_s = 600
+
+    class Handler(TokenServer.Handler):
+        def do_POST(self):
+            if self.path.endswith("/items"):
+                item = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with self.server.lock:
+                    item["id"] = f"00000000-0000-7000-8000-{len(self.server.items):012}"
+                    self.server.items.append(item)
+                self.answer(201, item)
+            else:
+                super().do_POST()
+
+        def do_GET(self):
+            items, name = self.server.items, self.path.split("?")[0].rpartition("/")[2]
+            if name == "items":
+                self.answer(200, {"items": items[::-1]})
+            elif items[-1]["id"] == name:
+                self.answer(410, {})
+            else:
+                self.answer(200, next(i for i in items if i["id"] == name))
+
+    def __init__(self):
+        super().__init__()
+        self.items, self.lock = [], threading.Lock()
+
+
+def test_an_incomplete_audit_says_how_much_and_why(tmp_path):
+    server = ItemServer()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        done = subprocess.run(
+            [program("loadtest"), "--url", f"http://127.0.0.1:{server.server_address[1]}", "--user",
+             "somebody", "--password-stdin", "--mix", "write=1", "--rps", "20", "--duration", "1",
+             "--out", str(tmp_path / "report")],
+            input="secret\n", capture_output=True, text=True, timeout=60)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert done.returncode == 75, done
+    assert "nothing is known" not in done.stdout
+    assert "20 acknowledged writes" in done.stdout and "1 unread" in done.stdout, done.stdout
+    assert "http_410" in done.stdout
+    audit = json.loads((tmp_path / "report" / "summary.json").read_text())["audit"]
+    assert (audit["state"], audit["unread"], audit["failure"]) == ("incomplete", 1, "http_410")
+    page = check_page(tmp_path / "report" / "report.html")
+    assert "Not every write could be read back" in page.text and "http_410" in page.text
 
 
 # ---- profiles against a real server ----

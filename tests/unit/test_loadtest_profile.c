@@ -15,6 +15,7 @@
 #include "tools/loadtest/profile_result.h"
 #include "tools/loadtest/ramp.h"
 #include "tools/loadtest/recovery.h"
+#include "tools/loadtest/result.h"
 #include "tools/loadtest/soak.h"
 #include "tools/loadtest/timeline.h"
 
@@ -323,6 +324,55 @@ static void probes_count_apart(void **state)
     free(statistics);
 }
 
+/* Few quick answers and many that never came: the percentile is of all that were asked. */
+static void a_failed_probe_is_slower_than_any(void **state)
+{
+    (void)state;
+    struct options options = {.thresholds = {{METRIC_READ_P95, BELOW, 200}}, .threshold_count = 1};
+    struct statistics *statistics = calloc(1, sizeof *statistics);
+    assert_non_null(statistics);
+    struct result result = {.options = &options, .statistics = statistics};
+    statistics_request_ok(statistics, LOAD_LOGIN, NS_PER_MS);
+    for (int i = 0; i < 5; i++)
+        statistics_probe(statistics, LOAD_READ, &good, NS_PER_MS);
+    for (int i = 0; i < 95; i++)
+        statistics_probe(statistics, LOAD_READ, &refused_503, NS_PER_MS);
+    result_conclude(&result);
+    assert_false(result.holds[0]);
+    assert_true(isinf(result.value[0]));
+    assert_int_equal(result.exit_code, LOADTEST_BREACHED);
+    assert_true(statistics_probe_ms(&statistics->probe[LOAD_READ], 95) < 2);
+    assert_int_equal(statistics->probe_failures.status[503], 95);
+
+    memset(statistics->probe, 0, sizeof statistics->probe);
+    for (int i = 1; i <= 95; i++)
+        statistics_probe(statistics, LOAD_READ, &good, (uint64_t)i * NS_PER_MS);
+    for (int i = 0; i < 5; i++)
+        statistics_probe(statistics, LOAD_READ, &refused_503, NS_PER_MS);
+    double p95 = statistics_kind_latency_ms(statistics, LOAD_READ, 95);
+    assert_true(p95 > 94 && p95 <= 95); /* the last that succeeded */
+    free(statistics);
+}
+
+static void the_largest_is_known_exactly(void **state)
+{
+    (void)state;
+    struct statistics *statistics = calloc(1, sizeof *statistics);
+    struct phases *phases = steps();
+    assert_non_null(statistics);
+    statistics_request_ok(statistics, LOAD_READ, NS_PER_MS);
+    statistics_request_ok(statistics, LOAD_READ, 200700 * NS_PER_US);
+    statistics_probe(statistics, LOAD_READ, &good, 200700 * NS_PER_US);
+    phases_ended(phases, 0, &good, 200700 * NS_PER_US);
+    assert_true(fabs(statistics_latency_ms(statistics, 100) - 200.7) < 1e-9);
+    assert_true(fabs(statistics_probe_ms(&statistics->probe[LOAD_READ], 100) - 200.7) < 1e-9);
+    assert_true(fabs(phase_latency_ms(&phases->all[0], 100) - 200.7) < 1e-9);
+    statistics_request_ok(statistics, LOAD_READ, 500 * NS_PER_S); /* beyond the last bucket */
+    assert_true(fabs(statistics_latency_ms(statistics, 100) - 500000) < 1e-6);
+    phases_close(phases);
+    free(statistics);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +388,8 @@ int main(void)
         cmocka_unit_test(margins_are_what_is_left),
         cmocka_unit_test(long_runs_fold_and_lose_nothing),
         cmocka_unit_test(probes_count_apart),
+        cmocka_unit_test(a_failed_probe_is_slower_than_any),
+        cmocka_unit_test(the_largest_is_known_exactly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

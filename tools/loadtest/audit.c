@@ -218,7 +218,7 @@ static void walk_next(struct audit *audit)
     walk_page(audit, audit->next_user++);
 }
 
-enum audit_state audit_run(struct audit *audit, bool *list_complete)
+enum audit_state audit_run(struct audit *audit, bool *list_complete, struct outcome *failure)
 {
     unsigned interrupts = engine_interrupts(audit->engine);
     audit->next_user = 0;
@@ -229,6 +229,7 @@ enum audit_state audit_run(struct audit *audit, bool *list_complete)
     engine_on_tick(audit->engine, UINT64_MAX, NULL, NULL);
     if (audit->show_progress)
         fputs("\r\033[K", stderr);
+    *failure = audit->failure;
     if (engine_interrupts(audit->engine) > interrupts)
         return AUDIT_INTERRUPTED;
     return read ? AUDIT_COMPLETE : AUDIT_INCOMPLETE;

@@ -15,7 +15,7 @@
 enum audit_state {
     AUDIT_SKIPPED,     /* not asked for */
     AUDIT_COMPLETE,    /* every acknowledged write was asked for and answered */
-    AUDIT_INCOMPLETE,  /* the server did not answer within its 30 s, or not with sense */
+    AUDIT_INCOMPLETE,  /* some question got no answer within its 30 s, or none of use */
     AUDIT_INTERRUPTED, /* Ctrl-C */
 };
 
@@ -28,8 +28,8 @@ void audit_close(struct audit *audit);
 int audit_mark(struct audit *audit, struct outcome *outcome);
 
 /* Read everything back; an interrupt during the call ends it. *list_complete: every list was walked
- * down to its mark. */
-enum audit_state audit_run(struct audit *audit, bool *list_complete);
+ * down to its mark. *failure: of AUDIT_INCOMPLETE, the last question that got no usable answer. */
+enum audit_state audit_run(struct audit *audit, bool *list_complete, struct outcome *failure);
 
 const char *audit_state_name(enum audit_state state);
 

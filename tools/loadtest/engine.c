@@ -138,9 +138,10 @@ struct request *engine_request(struct engine *engine, enum request_kind kind, re
     return request;
 }
 
-static void enqueue(struct engine *engine, struct request *request)
+static void enqueue(struct engine *engine, struct request *request, uint64_t now_ns)
 {
     struct lane *lane = &engine->lanes[request->probe ? LANE_PROBE : LANE_LOAD];
+    request->queued_ns = now_ns;
     request->next = NULL;
     *lane->waiting_end = request;
     lane->waiting_end = &request->next;
@@ -148,10 +149,11 @@ static void enqueue(struct engine *engine, struct request *request)
 
 void engine_submit(struct engine *engine, struct request *request)
 {
-    if (request->due_ns > clock_now_ns())
+    uint64_t now_ns = clock_now_ns();
+    if (request->due_ns > now_ns)
         timers_add(&engine->later, request->due_ns, request);
     else
-        enqueue(engine, request);
+        enqueue(engine, request, now_ns);
 }
 
 static void request_over(struct engine *engine, struct request *request,
@@ -208,7 +210,8 @@ static void attempt_failed(struct engine *engine, struct request *request,
                                   end ? now_ns - request->attempt_start_ns : 0);
     if (request->kind == REQUEST_CREATE && judge_uncertain(outcome, end && end->sent, response))
         ledger_uncertain(engine->settings.ledger, request->entry);
-    if (outcome->status == 401 && now_ns > account->obtained_ns + TOKEN_TRUST_NS)
+    bool renews = account->renew_at_ns != UINT64_MAX; /* nobody's account has no password to send */
+    if (outcome->status == 401 && renews && now_ns > account->obtained_ns + TOKEN_TRUST_NS)
         account->renew_at_ns = now_ns;
     if (try_again(engine, request, outcome, now_ns, &wait_ns)) {
         request->attempt += 1;
@@ -234,10 +237,12 @@ static void attempt_ended(void *context, const struct exchange_end *end)
         attempt_failed(engine, request, &outcome, end, now_ns);
 }
 
-/* The last moment at which the request's attempt may be sent. */
+/* Until when the request's attempt waits for a connection. From when it began to wait, not from
+ * when it was due: between the two lies a pause of this program, which is no fault of the server's.
+ */
 static uint64_t latest_ns(const struct engine *engine, const struct request *request)
 {
-    return request->measured && engine->settings.drop_late ? request->due_ns + DROP_AFTER_NS
+    return request->measured && engine->settings.drop_late ? request->queued_ns + DROP_AFTER_NS
                                                            : UINT64_MAX;
 }
 
@@ -263,16 +268,16 @@ static void dispatch_lane(struct engine *engine, struct lane *lane, uint64_t now
     static const struct outcome dropped = {.cause = CAUSE_DROPPED};
     while (lane->waiting) {
         struct request *request = lane->waiting;
-        bool late = now_ns > latest_ns(engine, request);
-        if (!late && !connections_available(lane->pool))
+        bool available = connections_available(lane->pool);
+        if (!available && now_ns <= latest_ns(engine, request))
             return;
         lane->waiting = request->next;
         if (!lane->waiting)
             lane->waiting_end = &lane->waiting;
-        if (late)
-            attempt_failed(engine, request, &dropped, NULL, now_ns);
-        else
+        if (available)
             start_attempt(engine, lane, request, now_ns);
+        else
+            attempt_failed(engine, request, &dropped, NULL, now_ns);
     }
 }
 
@@ -283,7 +288,7 @@ void engine_dispatch(struct engine *engine)
         dispatch_lane(engine, &engine->lanes[i], now_ns);
 }
 
-static void count_signals(struct engine *engine)
+void engine_count_signals(struct engine *engine)
 {
     struct signalfd_siginfo info;
     while (read(engine->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
@@ -335,13 +340,13 @@ void engine_step(struct engine *engine, uint64_t wake_ns)
         if (events[i].data.ptr)
             connections_event(events[i].data.ptr, events[i].events, now_ns);
         else
-            count_signals(engine); /* or the timer, which says nothing but "wake" */
+            engine_count_signals(engine); /* or the timer, which says nothing but "wake" */
     }
     for (int i = 0; i < LANE_COUNT; i++)
         connections_expire(engine->lanes[i].pool, now_ns);
     struct request *request;
     while ((request = timers_take(&engine->later, now_ns)))
-        enqueue(engine, request);
+        enqueue(engine, request, now_ns);
     engine_dispatch(engine);
 }
 

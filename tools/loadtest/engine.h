@@ -5,8 +5,9 @@
  * counted, nothing else). What is asked next is the caller's business, who is told by `done`.
  *
  * Kinds of requests. Measured ones are the load: they count in the statistics, follow the
- * policy on trial, and an open loop drops them when no connection is free within 100 ms of their
- * time.
+ * policy on trial, and an open loop drops them when no connection gets free in the 100 ms that
+ * they wait for one (a pause of this program's own before that drops nothing: it shows as lag, and
+ * in the latency).
  * A probe is measured apart from the load, on connections of its own, and never tried again.
  * The others (logins, preparation, audit) are patient: they are tried again until give_up_ns.
  *
@@ -63,6 +64,9 @@ void engine_on_tick(struct engine *engine, uint64_t first_ns, engine_tick *tick,
 
 /* How often Ctrl-C or SIGTERM came. After the first, measured requests are not tried again. */
 unsigned engine_interrupts(const struct engine *engine);
+
+/* Count what came while nobody was in engine_step. */
+void engine_count_signals(struct engine *engine);
 
 /* Connections opened so far, those of probes left out. */
 uint64_t engine_connections_opened(const struct engine *engine);

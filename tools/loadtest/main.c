@@ -136,16 +136,23 @@ static void write_page(struct report *report, const struct result *result)
         report_broken(report);
 }
 
-/* 0, or the exit code when nothing can be said any more. */
-static int run_hook(const struct run *run)
+/* True when the audit is not to begin: Ctrl-C came twice, or while the command ran, which it ends
+ * as well as telling us. *failed: the command failed of itself. */
+static bool run_hook(const struct run *run, bool *failed)
 {
     const char *command = run->options->before_audit;
-    if (!command || engine_interrupts(run->engine) >= 2)
-        return 0;
-    return hook_run(command) < 0 ? EXIT_TEMPORARY : 0;
+    unsigned interrupts = engine_interrupts(run->engine);
+    *failed = false;
+    if (!command || interrupts >= 2)
+        return interrupts >= 2;
+    int error = hook_run(command);
+    engine_count_signals(run->engine);
+    bool interrupted = engine_interrupts(run->engine) > interrupts;
+    *failed = error < 0 && !interrupted;
+    return interrupted;
 }
 
-static int conclude(const struct run *run, struct audit *audit)
+static int conclude(const struct run *run, struct audit *audit, bool interrupted)
 {
     struct result *result = memory_zeroed(1, sizeof *result);
     char *json = memory_zeroed(SUMMARY_BYTES, 1);
@@ -161,12 +168,13 @@ static int conclude(const struct run *run, struct audit *audit)
         .cpu_share = (double)run->cpu_ns / (double)(run->stop_ns - run->start_ns),
         .unfinished = run->in_flight,
         .connections_opened = engine_connections_opened(run->engine),
+        .load_interrupted = run->interrupted,
         .audit = AUDIT_SKIPPED,
     };
-    if (audit && engine_interrupts(run->engine) >= 2)
-        result->audit = AUDIT_INTERRUPTED;
-    else if (audit)
-        result->audit = audit_run(audit, &result->list_complete);
+    if (audit)
+        result->audit = interrupted
+                            ? AUDIT_INTERRUPTED
+                            : audit_run(audit, &result->list_complete, &result->audit_failure);
     result->interrupted = engine_interrupts(run->engine) > 0;
     profile_result_conclude(run->profile, run->options, result->sending_s);
     result_conclude(result);
@@ -234,12 +242,11 @@ int main(int argc, char **argv)
     struct audit *audit = options.audit ? audit_open(engine, &accounts, show_progress) : NULL;
     int exit_code = make_ready(&run, audit);
     if (exit_code == 0) {
+        bool hook_failed;
         run_load(&run);
-        exit_code = run_hook(&run);
-    }
-    if (exit_code == 0) {
-        exit_code = conclude(&run, audit);
-        if (!report_written(report) || fflush(stdout) != 0) {
+        bool interrupted = run_hook(&run, &hook_failed);
+        exit_code = hook_failed ? EXIT_TEMPORARY : conclude(&run, audit, interrupted);
+        if (!hook_failed && (!report_written(report) || fflush(stdout) != 0)) {
             warnx("the report could not be written completely");
             exit_code = exit_code ? exit_code : EXIT_TEMPORARY;
         }

@@ -58,7 +58,7 @@ double phase_latency_ms(const struct phase *phase, double percent)
 {
     double largest = (double)phase->max_latency_us / (double)US_PER_MS;
     double value = statistics_percentile_ms(&phase->latency_us, percent);
-    return isnan(value) || value < largest ? value : largest;
+    return isnan(value) || (value < largest && percent < 100) ? value : largest;
 }
 
 double phase_error_rate(const struct phase *phase)

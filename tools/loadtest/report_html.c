@@ -158,17 +158,35 @@ static void findings(FILE *out, const struct result *result)
         document_table_end(out);
 }
 
+#define WORDS                                                                            \
+    ": LOST was acknowledged and cannot be read, DUPLICATE exists twice, CORRUPT reads " \
+    "differently. INDETERMINATE got no answer, and may exist or not."
+
+static const char *audit_words(enum audit_state state)
+{
+    switch (state) {
+    case AUDIT_COMPLETE:
+        return "Every write that was acknowledged was read back" WORDS;
+    case AUDIT_INCOMPLETE:
+        return "Not every write could be read back" WORDS;
+    case AUDIT_INTERRUPTED:
+        return "The audit was interrupted before every write was asked for" WORDS;
+    default:
+        return "No write was asked for again: nothing is known of them.";
+    }
+}
+
 static void audit(FILE *out, const struct result *result)
 {
     const struct ledger_verdict *verdict_of = &result->verdict;
-    document_section(
-        out, "Audit",
-        "Every write was read back: LOST was acknowledged and cannot be read, DUPLICATE "
-        "exists twice, CORRUPT reads differently. INDETERMINATE got no answer, and may "
-        "exist or not.");
+    char failure[FAILURE_NAME];
+    document_section(out, "Audit", audit_words(result->audit));
     document_facts_begin(out);
     document_fact(out, result->audit == AUDIT_COMPLETE ? TONE_GOOD : TONE_DOUBTFUL, "audit", "%s",
                   audit_state_name(result->audit));
+    summary_audit_failure(result, failure);
+    if (failure[0])
+        document_fact(out, TONE_DOUBTFUL, "last without an answer", "%s", failure);
     if (result->audit != AUDIT_SKIPPED) {
         const struct {
             const char *name;

@@ -62,6 +62,7 @@ struct request {
     uint32_t entry;            /* of the ledger: READ, CREATE, VERIFY */
     uint64_t intended_ns;      /* latency counts from here */
     uint64_t due_ns;           /* of this attempt */
+    uint64_t queued_ns;        /* when this attempt began to wait for a connection */
     uint64_t attempt_start_ns; /* when it was given to a connection */
     uint64_t give_up_ns;       /* unmeasured requests: the end of patience */
     const char *path;          /* GET: with its slash */

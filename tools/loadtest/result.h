@@ -33,8 +33,10 @@ struct result {
     double cpu_share; /* of one processor, used by this program while it sent */
     uint64_t unfinished;
     uint64_t connections_opened;
-    bool interrupted;
+    bool load_interrupted;
+    bool interrupted; /* the load, or what came after it */
     enum audit_state audit;
+    struct outcome audit_failure; /* AUDIT_INCOMPLETE: the last question without an answer */
     bool list_complete;
 
     /* concluded */

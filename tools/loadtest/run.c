@@ -312,6 +312,7 @@ void run_load(struct run *run)
         run->stop_ns = clock_now_ns();
     await_answers(run);
     run->finish_ns = clock_now_ns();
+    run->interrupted = engine_interrupts(run->engine) > 0;
     if (slow)
         slow_clients_stop(slow, run->profile->slow);
     engine_on_tick(run->engine, UINT64_MAX, NULL, NULL);

@@ -6,6 +6,7 @@
 #ifndef BULKHEAD_LOADTEST_RUN_H
 #define BULKHEAD_LOADTEST_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tools/loadtest/engine.h"
@@ -33,6 +34,7 @@ struct run {
     uint64_t cpu_ns;    /* processor time of this thread until sending ended */
     uint64_t in_flight; /* of the load; after run_load: those that a second Ctrl-C left */
     uint64_t probes_in_flight;
+    bool interrupted; /* while it sent or waited for answers */
 };
 
 /* Create the items that reads will ask for, if any will, patiently. 0, -EINTR, or -EIO with

@@ -98,15 +98,30 @@ double statistics_percentile_ms(const struct histogram_sum *values_us, double pe
     return (double)histogram_percentile(values_us, percent) / (double)US_PER_MS;
 }
 
-static double at_most(double value, uint64_t largest_us)
+/* A histogram knows values by their bucket's middle, the largest is known exactly. */
+static double percentile_ms(const struct histogram_sum *values_us, double percent,
+                            uint64_t largest_us)
 {
     double largest = (double)largest_us / (double)US_PER_MS;
-    return value > largest ? largest : value;
+    double value = statistics_percentile_ms(values_us, percent);
+    return value > largest || (percent >= 100 && !isnan(value)) ? largest : value;
 }
 
 double statistics_probe_ms(const struct probe *probe, double percent)
 {
-    return at_most(statistics_percentile_ms(&probe->latency_us, percent), probe->max_latency_us);
+    return percentile_ms(&probe->latency_us, percent, probe->max_latency_us);
+}
+
+double statistics_all_probes_ms(const struct probe *probe, double percent)
+{
+    uint64_t all = probe->ok + probe->failed;
+    if (all == 0)
+        return (double)NAN;
+    double rank = ceil(percent / 100 * (double)all);
+    if (rank > (double)probe->ok)
+        return (double)INFINITY;
+    /* Half a rank less: what lands on a whole one may be rounded up to the next. */
+    return statistics_probe_ms(probe, 100 * (rank - 0.5) / (double)probe->ok);
 }
 
 double statistics_kind_latency_ms(const struct statistics *statistics, enum load_kind kind,
@@ -115,13 +130,12 @@ double statistics_kind_latency_ms(const struct statistics *statistics, enum load
     const struct probe *probe = &statistics->probe[kind];
     if (probe->ok + probe->failed == 0)
         return statistics_percentile_ms(&statistics->kind_latency_us[kind], percent);
-    return statistics_probe_ms(probe, percent);
+    return statistics_all_probes_ms(probe, percent);
 }
 
 double statistics_latency_ms(const struct statistics *statistics, double percent)
 {
-    double value = statistics_percentile_ms(&statistics->total.latency_us, percent);
-    return at_most(value, statistics->max_latency_us);
+    return percentile_ms(&statistics->total.latency_us, percent, statistics->max_latency_us);
 }
 
 double statistics_error_rate(const struct tally *tally)

@@ -65,12 +65,18 @@ void statistics_next_second(struct statistics *statistics);
 /* Milliseconds below which `percent` of the values lie; NaN when there are none. */
 double statistics_percentile_ms(const struct histogram_sum *values_us, double percent);
 
-/* Of a kind that was both load and probe, the probes are asked; no more than the largest. NaN when
- * there are none. */
+/* What a threshold is held against. Of a kind that was both load and probe, the probes are asked,
+ * all of them (statistics_all_probes_ms). NaN when there are none. */
 double statistics_kind_latency_ms(const struct statistics *statistics, enum load_kind kind,
                                   double percent);
 
+/* Of the probes that succeeded. */
 double statistics_probe_ms(const struct probe *probe, double percent);
+
+/* Of all probes: one that failed counts as slower than any that did not, so this is INFINITY when
+ * the rank falls among those. No error rate stands beside a probe's percentile: a server that
+ * answers few of them quickly must not pass by those. NaN when there were none. */
+double statistics_all_probes_ms(const struct probe *probe, double percent);
 
 /* Of the run's requests that succeeded; no more than the largest, which is known exactly. */
 double statistics_latency_ms(const struct statistics *statistics, double percent);

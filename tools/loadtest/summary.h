@@ -22,9 +22,13 @@ void summary_table(const struct result *result, FILE *out);
 /* The words of the last line: what the exit code means. */
 const char *summary_meaning(const struct result *result);
 
-/* "12.3 ms", "0.0042", "17": a value of a metric for people; "not measured" for NaN. */
+/* "12.3 ms", "0.0042", "17": a value of a metric for people; "not measured" for NaN, "too many
+ * failed" for infinity. */
 #define SUMMARY_VALUE 32
 void summary_value(enum metric metric, double value, char out[SUMMARY_VALUE]);
+
+/* Why an incomplete audit is: "http_410"; "" for others. */
+void summary_audit_failure(const struct result *result, char out[FAILURE_NAME]);
 
 /* The margin of threshold i: "87.7 ms (44 %)"; "" when there is none to speak of. */
 void summary_margin(const struct result *result, unsigned i, char out[SUMMARY_VALUE]);

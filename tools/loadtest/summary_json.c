@@ -141,6 +141,9 @@ static void audit(struct json_out *json, const struct result *result)
     json_object_begin(json);
     json_key_string(json, "state", audit_state_name(result->audit));
     if (result->audit != AUDIT_SKIPPED) {
+        char failure[FAILURE_NAME];
+        summary_audit_failure(result, failure);
+        json_key_string(json, "failure", failure[0] ? failure : NULL);
         json_key_uint(json, "creates", verdict->creates);
         json_key_uint(json, "acked", verdict->acked);
         json_key_uint(json, "lost", verdict->lost);
@@ -195,6 +198,8 @@ void summary_json(const struct result *result, char *out, size_t size)
     report_failures(&json, &result->statistics->total.attempt_failures);
     json_key(&json, "requests");
     report_failures(&json, &result->statistics->request_failures);
+    json_key(&json, "probes");
+    report_failures(&json, &result->statistics->probe_failures);
     json_object_end(&json);
     json_key_double(&json, "tester_cpu_share", result->cpu_share);
     json_key_uint(&json, "connections_opened", result->connections_opened);

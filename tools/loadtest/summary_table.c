@@ -113,9 +113,18 @@ static void print_examples(const struct result *result, FILE *out)
     }
 }
 
+void summary_audit_failure(const struct result *result, char out[FAILURE_NAME])
+{
+    struct failures one = {0};
+    if (result->audit == AUDIT_INCOMPLETE)
+        failures_count(&one, &result->audit_failure);
+    failures_most(&one, out);
+}
+
 static void print_audit(const struct result *result, FILE *out)
 {
     const struct ledger_verdict *verdict = &result->verdict;
+    char failure[FAILURE_NAME];
     if (result->audit == AUDIT_SKIPPED)
         return;
     fprintf(out, "audit     %s: %llu acknowledged writes, %llu lost, %llu duplicate, %llu corrupt",
@@ -128,6 +137,9 @@ static void print_audit(const struct result *result, FILE *out)
                 (number)verdict->indeterminate_existing);
     if (verdict->unexpected > 0)
         fprintf(out, "; %llu refused, and exist", (number)verdict->unexpected);
+    summary_audit_failure(result, failure);
+    if (failure[0])
+        fprintf(out, "; the last that got no answer of use: %s", failure);
     fputc('\n', out);
     print_examples(result, out);
 }
@@ -137,6 +149,8 @@ void summary_value(enum metric metric, double value, char out[SUMMARY_VALUE])
     const char *unit = metric_unit(metric);
     if (isnan(value))
         snprintf(out, SUMMARY_VALUE, "not measured");
+    else if (isinf(value))
+        snprintf(out, SUMMARY_VALUE, "too many failed"); /* of the probes */
     else if (metric == METRIC_ERROR_RATE)
         snprintf(out, SUMMARY_VALUE, "%.3g %%", 100 * value);
     else
@@ -154,7 +168,7 @@ void summary_margin(const struct result *result, unsigned i, char out[SUMMARY_VA
     char text[SUMMARY_VALUE];
     int n;
     out[0] = '\0';
-    if (isnan(margin) || threshold->comparison == EQUAL)
+    if (!isfinite(margin) || threshold->comparison == EQUAL)
         return;
     if (threshold->metric == METRIC_ERROR_RATE)
         snprintf(text, sizeof text, "%.2f points", 100 * margin);
@@ -194,11 +208,16 @@ const char *summary_meaning(const struct result *result)
     case LOADTEST_INVALID:
         return "INVALID: the numbers do not describe the server";
     case LOADTEST_INTERRUPTED:
-        return "interrupted: the numbers are those until then";
+        if (!result->load_interrupted)
+            return "the audit was interrupted: the load came to its end, the writes were not all "
+                   "read back";
+        return result->audit == AUDIT_INTERRUPTED
+                   ? "interrupted, and the audit too: the numbers are those until then"
+                   : "interrupted: the numbers are those until then";
     case LOADTEST_BREACHED:
         return "a threshold was BREACHED";
     case EXIT_TEMPORARY:
-        return "the audit got no answers: nothing is known about the writes";
+        return "the audit is INCOMPLETE: of what it did not read it says nothing";
     default:
         return "unknown";
     }
@@ -211,6 +230,7 @@ void summary_table(const struct result *result, FILE *out)
     summary_profile_table(result, out);
     print_failures(out, "failed    ", &result->statistics->request_failures);
     print_failures(out, "attempts  ", &result->statistics->total.attempt_failures);
+    print_failures(out, "probes    ", &result->statistics->probe_failures);
     print_audit(result, out);
     print_thresholds(result, out);
     for (unsigned i = 0; i < result->invalid_count; i++)

@@ -42,6 +42,30 @@ static uint64_t calls_of(const struct slot_metrics *numbers, enum db_op op)
     return calls;
 }
 
+/* WAITED is a compartment's alone; DEADLINE is counted by both. */
+static void look_at_refusals(struct components_look *look, const struct slot_metrics *numbers)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c++)
+        look->door_refused += counter(&numbers->refused[c][REFUSAL_OVERLOADED]) +
+                              counter(&numbers->refused[c][REFUSAL_RETRY]);
+    look->reads.aborted += counter(&numbers->refused[CLASS_READ][REFUSAL_CIRCUIT_OPEN]);
+    look->writes.aborted += counter(&numbers->refused[CLASS_WRITE][REFUSAL_CIRCUIT_OPEN]);
+}
+
+/* What the board's verdict fences off is among the errors, as UNAVAILABLE, and was not timed. */
+static void look_at_database(struct components_look *look, const struct slot_metrics *numbers)
+{
+    look->reads.timed += calls_of(numbers, DB_OP_READ);
+    look->writes.timed += calls_of(numbers, DB_OP_COMMIT);
+    for (unsigned code = 0; code < DB_CODE_COUNT; code++) {
+        uint64_t read_errors = counter(&numbers->db_errors[DB_OP_READ][code]);
+        *(code == DB_CODE_UNAVAILABLE ? &look->reads.aborted : &look->reads.failed) += read_errors;
+        look->writes.failed += counter(&numbers->db_errors[DB_OP_COMMIT][code]);
+        look->writes.aborted += counter(&numbers->db_errors[DB_OP_BEGIN][code]) +
+                                counter(&numbers->db_errors[DB_OP_WRITE][code]);
+    }
+}
+
 static void look_at_worker(struct components_look *look, const struct slot_metrics *numbers,
                            unsigned index)
 {
@@ -54,14 +78,8 @@ static void look_at_worker(struct components_look *look, const struct slot_metri
     for (unsigned c = 0; c < CLASS_COUNT; c++)
         if (c != CLASS_HEALTH)
             histogram_sum_add(&look->slot[index].times, &numbers->http_request_duration[c]);
-    look->reads += calls_of(numbers, DB_OP_READ);
-    look->writes += calls_of(numbers, DB_OP_COMMIT);
-    for (unsigned code = 0; code < DB_CODE_COUNT; code++) {
-        look->read_errors += counter(&numbers->db_errors[DB_OP_READ][code]);
-        look->write_errors += counter(&numbers->db_errors[DB_OP_BEGIN][code]) +
-                              counter(&numbers->db_errors[DB_OP_WRITE][code]) +
-                              counter(&numbers->db_errors[DB_OP_COMMIT][code]);
-    }
+    look_at_refusals(look, numbers);
+    look_at_database(look, numbers);
 }
 
 void components_look(struct components_look *look, const struct region *region,
@@ -103,11 +121,23 @@ static void put_class(float cell[CELL_VALUES], const double *values, enum series
         values[p95]);
 }
 
-/* Failed calls may have been timed or not, so the larger of both is what was tried. */
-static void put_calls(float cell[CELL_VALUES], double calls_per_s, double errors_per_s, bool up,
-                      double p95_ms)
+struct tries {
+    double per_s, failed_per_s;
+};
+
+static struct tries tries_between(const struct database_calls *before,
+                                  const struct database_calls *after, double seconds)
 {
-    put(cell, calls_per_s, up ? share(errors_per_s, fmax(calls_per_s, errors_per_s)) : 1, p95_ms);
+    double failed = growth(before->failed, after->failed);
+    double aborted = growth(before->aborted, after->aborted);
+    /* an error is counted a moment before its call is timed */
+    double timed = fmax(growth(before->timed, after->timed), failed);
+    return (struct tries){(timed + aborted) / seconds, (failed + aborted) / seconds};
+}
+
+static void put_tries(float cell[CELL_VALUES], struct tries tries, bool up, double p95_ms)
+{
+    put(cell, tries.per_s, up ? share(tries.failed_per_s, tries.per_s) : 1, p95_ms);
 }
 
 static void put_worker(float cell[CELL_VALUES], const struct components_look *before,
@@ -129,15 +159,13 @@ static void put_database(const struct components_look *before, const struct comp
                          const double *values, double seconds,
                          float cells[COMPONENTS_MAX][CELL_VALUES])
 {
-    double reads = growth(before->reads, after->reads) / seconds;
-    double writes = growth(before->writes, after->writes) / seconds;
-    double read_errors = growth(before->read_errors, after->read_errors) / seconds;
-    double write_errors = growth(before->write_errors, after->write_errors) / seconds;
+    struct tries reads = tries_between(&before->reads, &after->reads, seconds);
+    struct tries writes = tries_between(&before->writes, &after->writes, seconds);
+    struct tries all = {reads.per_s + writes.per_s, reads.failed_per_s + writes.failed_per_s};
     double read_ms = values[SERIES_db_read_p95_ms], write_ms = values[SERIES_db_write_p95_ms];
-    put_calls(cells[COMPONENT_DB_READ], reads, read_errors, true, read_ms);
-    put_calls(cells[COMPONENT_DB_WRITE], writes, write_errors, true, write_ms);
-    put_calls(cells[COMPONENT_DATABASE], reads + writes, read_errors + write_errors,
-              values[SERIES_db_up] > 0, fmax(read_ms, write_ms));
+    put_tries(cells[COMPONENT_DB_READ], reads, true, read_ms);
+    put_tries(cells[COMPONENT_DB_WRITE], writes, true, write_ms);
+    put_tries(cells[COMPONENT_DATABASE], all, values[SERIES_db_up] > 0, fmax(read_ms, write_ms));
 }
 
 void components_between(const struct components_look *before, const struct components_look *after,
@@ -146,8 +174,7 @@ void components_between(const struct components_look *before, const struct compo
 {
     double seconds = (double)(after->at_ns - before->at_ns) / (double)NS_PER_S;
     double accepts = values[SERIES_accepts_per_s], drops = values[SERIES_listen_drops_per_s];
-    double shed = values[SERIES_refused_overloaded_per_s] + values[SERIES_refused_waited_per_s] +
-                  values[SERIES_refused_deadline_per_s];
+    double shed = growth(before->door_refused, after->door_refused) / seconds;
     for (unsigned i = 0; i < WORKER_SLOTS_MAX; i++)
         put_worker(cells[COMPONENT_WORKER + i], before, after, i, seconds);
     put(cells[COMPONENT_LISTENER], accepts, share(drops, accepts + drops), NAN);

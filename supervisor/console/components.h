@@ -4,9 +4,11 @@
  * to nothing, how long it took. A part is the listener, the door, a compartment, a worker, or what
  * the workers see of the database.
  *
- * The share is of what was not served as asked, by whosever fault: of the door and the compartments
- * and workers answers 429, 500, 503 and 504; of the listener connections turned away; of the
- * database calls that failed or were not even made, and all of it while the verdict is not up.
+ * The share is of what was not served as asked, by whosever fault: of the compartments and workers
+ * answers 429, 500, 503 and 504; of the door what it refused itself as overloaded or as a repeat
+ * (requests without time left are left out: their count is the compartments' too); of the listener
+ * connections turned away; of the database calls that failed or were not even made, and all of it
+ * while the verdict is not up.
  *
  * Pure but for components_look, which reads the region.
  */
@@ -34,7 +36,12 @@ enum cell { CELL_REQUESTS_PER_S, CELL_ERROR_SHARE, CELL_P95_MS, CELL_VALUES };
 /* Running totals that the series do not have. 400 KB: not for a stack. */
 struct components_look {
     uint64_t at_ns;
-    uint64_t reads, writes, read_errors, write_errors;
+    uint64_t door_refused;
+    struct database_calls {
+        uint64_t timed;   /* failed or not */
+        uint64_t failed;  /* of those */
+        uint64_t aborted; /* failed before there was one to time, or never made */
+    } reads, writes;      /* a write is a COMMIT */
     struct {
         bool live;
         uint64_t requests, unserved;

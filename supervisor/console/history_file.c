@@ -172,8 +172,11 @@ static bool open_anew(struct history_file *file, const char *why)
 {
     if (!set_aside(file, why))
         return false;
-    if (!connect_to(file) || !tune(file) || !create(file) || !prepare(file))
-        return fail(file, "it cannot be made");
+    if (!connect_to(file) || !tune(file) || !create(file) || !prepare(file)) {
+        fail(file, "it cannot be made");
+        history_file_close(file); /* half a file is none to write to */
+        return false;
+    }
     return true;
 }
 

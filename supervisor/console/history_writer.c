@@ -85,8 +85,10 @@ static bool open_file(int64_t now)
         return false;
     for (size_t i = 0; i < KINDS; i++)
         kinds[i].written = now - span_of(&kinds[i]);
-    if (!fresh && !writer.recalled && !recall(now))
+    if (!fresh && !writer.recalled && !recall(now)) {
+        history_file_close(&writer.file); /* to be opened, and so recalled, once more */
         return false;
+    }
     writer.recalled = true;
     return true;
 }

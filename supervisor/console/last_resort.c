@@ -58,16 +58,17 @@ static bool was_ever_started(const struct board *board)
     return false;
 }
 
-/* How the process ended that ended last. NULL: none has ended yet. */
+/* How the process ended that ended last, among those that nothing has followed yet: of another slot
+ * the board says when its present process came, not when the one before it went. NULL: none. */
 static const char *last_death(const struct board *board)
 {
     const char *name = NULL;
     uint64_t newest_us = 0;
     for (unsigned i = 0; i < slot_view_worker_slots(board); i++) {
         const struct board_slot *slot = &board->slot[i];
-        bool died = slot->generation > 1 || slot->state == SLOT_DEAD ||
-                    slot->state == SLOT_BACKOFF || slot->state == SLOT_QUARANTINED;
-        if (!died || slot->since_wall_us < newest_us)
+        bool is_death = slot->state == SLOT_DEAD || slot->state == SLOT_BACKOFF ||
+                        slot->state == SLOT_QUARANTINED;
+        if (!is_death || slot->since_wall_us < newest_us)
             continue;
         newest_us = slot->since_wall_us;
         name = death_name(slot->last_death);

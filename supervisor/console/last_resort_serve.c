@@ -287,10 +287,14 @@ static void welcome(int fd, uint64_t now_ns)
         listen_to(guest, now_ns);
 }
 
-/* One at a time, and each time the question whether it is still ours to answer. */
-static void accept_all(unsigned listener, uint64_t now_ns)
+/* One at a time, and each time the question whether it is still ours to answer. Whoever is answered
+ * at once takes no place, so the turn has an end of its own: clients that come again and again must
+ * not keep the thread from its heartbeat and the silent ones from their end. */
+static void accept_some(unsigned listener, uint64_t now_ns)
 {
-    while (self.listening && self.guests < LAST_RESORT_GUESTS && decide(now_ns)) {
+    for (unsigned n = 0; n < LAST_RESORT_GUESTS; n++) {
+        if (!self.listening || self.guests == LAST_RESORT_GUESTS || !decide(now_ns))
+            return;
         int fd = accept4(CHILD_FD_LISTENERS + 1 + (int)listener, NULL, NULL,
                          SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) {
@@ -322,7 +326,7 @@ void last_resort_step(int limit_ms)
         if (key < LAST_RESORT_GUESTS)
             handle_guest(&self.guest[key], now_ns);
         else if (key != KEY_SIGNAL)
-            accept_all((unsigned)(key - KEY_LISTENER), now_ns);
+            accept_some((unsigned)(key - KEY_LISTENER), now_ns);
     }
     expire(now_ns);
     write_line(now_ns);

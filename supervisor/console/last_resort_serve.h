@@ -20,7 +20,8 @@
 /* 0 or negative errno. The first of the child's listeners is its own, the rest are public. */
 int last_resort_open(struct child *child);
 
-/* Decide, then wait up to limit_ms for something to do (or for a signal to the child) and do it. */
+/* Decide, then wait up to limit_ms for something to do (or for a signal to the child) and do it: of
+ * those who are new at most LAST_RESORT_GUESTS a listener, however many there are. */
 void last_resort_step(int limit_ms);
 
 /* Accept no more, for good. */

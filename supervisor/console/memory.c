@@ -58,7 +58,9 @@ void memory_recall(struct memory *memory, unsigned step, int64_t time,
                    const float values[SERIES_NUMBER])
 {
     struct ring *ring = step == HISTORY_COARSE_STEP_S ? &memory->coarse : &memory->fine;
-    if (time % step != 0 || time > memory->last_time || ring_get(ring, time))
+    /* A ring's length before the last second is that second's own place, or soon will be. */
+    int64_t oldest = memory->last_time - (int64_t)ring->rows * step;
+    if (time % step != 0 || time > memory->last_time || time <= oldest || ring_get(ring, time))
         return;
     memcpy(ring_put(ring, time), values, SERIES_NUMBER * sizeof *values);
     if (step == 1)

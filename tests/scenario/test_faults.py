@@ -11,6 +11,7 @@ import time
 
 import pytest
 from conftest import NOISE, wait_for
+from wire import assert_problem
 
 ON = {"faults.enabled": "yes"}
 
@@ -338,6 +339,22 @@ def test_no_worker_starts_while_starting_is_deadly(bench):
     wait_for("attempts", lambda: server.metric("worker_deaths_total",
                                                **{"class": "failed_to_start"}) >= 4, 10 * NOISE)
     assert fault(server, number)["state"] == "active"
+
+    def refusal():  # an answer a process that crashes still owes may be cut; no connection is refused
+        try:
+            answer = server.request("GET", "/data/items", timeout=10 * NOISE)
+        except ConnectionRefusedError:
+            raise
+        except (OSError, http.client.HTTPException):
+            return None
+        return answer if answer.status == 503 and b"no-workers" in answer.body else None
+    answer = wait_for("an answer for the workers", refusal, 10 * NOISE)
+    assert_problem(answer, 503, "no-workers")
+    for _ in range(20):  # and so it stays, whichever attempt fails meanwhile
+        assert_problem(server.request("GET", "/data/items"), 503, "no-workers")
+    health = server.request("GET", "/health")
+    assert health.status == 200 and health.json["status"] == "failing", health
+    assert health.json["reason"] == "no_workers", health
     server.ctl("faults", "clear")
     # the waits between attempts have grown
     wait_for("both to serve again", lambda: len([s for s in server.slots().values()

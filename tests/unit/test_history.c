@@ -329,11 +329,25 @@ static void bad_queries_name_the_parameter(void **unused)
     assert_int_equal(strncmp(error, "step:", 5), 0);
 }
 
+/* The file may hold one row more than the ring: the oldest would take the newest's place. */
+static void what_is_recalled_takes_no_newer_place(void **unused)
+{
+    (void)unused;
+    float row[SERIES_NUMBER] = {0};
+    for (int64_t t = T0; t <= T0 + 5; t++)
+        look_at(t, NS_PER_S, 7, 0);
+    memory_recall(&memory, 1, T0 + 5 - HISTORY_FINE_ROWS, row);
+    assert_true(value_at(1, T0 + 5, SERIES_requests_per_s) == 7);
+    memory_recall(&memory, 1, T0 + 6 - HISTORY_FINE_ROWS, row);
+    assert_true(value_at(1, T0 + 6 - HISTORY_FINE_ROWS, SERIES_requests_per_s) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ring_holds_the_last_rows_and_knows_their_times),
         cmocka_unit_test_setup_teardown(a_row_is_what_lies_between_two_looks, make, unmake),
+        cmocka_unit_test_setup_teardown(what_is_recalled_takes_no_newer_place, make, unmake),
         cmocka_unit_test_setup_teardown(a_gap_is_a_gap_but_the_objectives_miss_nothing, make,
                                         unmake),
         cmocka_unit_test_setup_teardown(ten_seconds_make_a_row_of_their_own, make, unmake),

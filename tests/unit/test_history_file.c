@@ -302,6 +302,33 @@ static void a_full_disk_passes(void **unused)
     assert_int_equal(load(1, 0, 10000, 0).rows, 200);
 }
 
+/* For every connection that is opened from now on. */
+static int one_page_is_enough(sqlite3 *db, char **error, const void *unused)
+{
+    (void)error;
+    (void)unused;
+    sqlite3_exec(db, "PRAGMA max_page_count=1", NULL, NULL, NULL);
+    return SQLITE_OK;
+}
+
+static void half_made_is_not_open(void **unused)
+{
+    (void)unused;
+    void (*hook)(void) = (void (*)(void))one_page_is_enough;
+    open_it();
+    assert_int_equal(sqlite3_exec(file.db, "PRAGMA user_version=77", NULL, NULL, NULL), 0);
+    history_file_close(&file);
+    assert_int_equal(sqlite3_auto_extension(hook), SQLITE_OK);
+    bool opened = history_file_open(&file, &fresh);
+    sqlite3_cancel_auto_extension(hook);
+    assert_false(opened);
+    if (!strstr(file.error, "it cannot be made") || !strstr(file.error, "full"))
+        fail_msg("%s", file.error);
+    assert_null(file.db);
+    open_it(); /* and the next is whole */
+    fill(1, 1, 3);
+}
+
 static void a_truncated_file_is_opened_anew(void **unused)
 {
     (void)unused;
@@ -342,6 +369,7 @@ int main(void)
         CASE(a_foreign_lock_passes),
         CASE(without_descriptors_nothing_is_set_aside),
         CASE(a_full_disk_passes),
+        CASE(half_made_is_not_open),
         CASE(a_truncated_file_is_opened_anew),
         CASE(a_directory_that_is_gone_is_an_error_and_no_more),
     };

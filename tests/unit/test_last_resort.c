@@ -2,15 +2,20 @@
 /* The last resort: when it answers for the workers, and what it says. */
 #include "tests/unit/unit.h"
 
+#include <fcntl.h>
 #include <jansson.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/region.h"
 #include "supervisor/console/last_resort.h"
 #include "supervisor/console/last_resort_answer.h"
+#include "supervisor/console/last_resort_serve.h"
 
 #define START UINT64_C(1000000000000)
 
@@ -147,7 +152,18 @@ static void the_cause_is_named(void **unused)
     last_resort_cause(&board, cause);
     assert_string_equal(cause, "1 is quarantined, 1 waits to be restarted; the last one ended as "
                                "failed_to_start");
+    /* the death before a later process is older than it: how the board's newest slot ended once
+     * says nothing of the last death */
+    fleet(SLOT_QUARANTINED, SLOT_STARTING);
+    board.slot[0].last_death = DEATH_FAILED_TO_START;
+    board.slot[0].since_wall_us = 5;
+    board.slot[1] = (struct board_slot){
+        .state = SLOT_STARTING, .generation = 2, .last_death = DEATH_SIGNAL, .since_wall_us = 6};
+    last_resort_cause(&board, cause);
+    assert_string_equal(cause, "1 is quarantined, 1 is starting; the last one ended as "
+                               "failed_to_start");
     fleet(SLOT_STARTING, SLOT_STARTING);
+    board.slot[0].generation = 2;
     last_resort_cause(&board, cause);
     assert_string_equal(cause, "2 are starting");
     fleet(SLOT_EMPTY, SLOT_EMPTY);
@@ -321,6 +337,69 @@ static void what_never_became_a_request(void **unused)
     }
 }
 
+/* ---- the sockets --------------------------------------------------------------------------- */
+
+#define CROWD 200
+
+static struct child child;
+
+/* At the number where a child finds its first public listener; returns its port. */
+static uint16_t listen_as_inherited(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0);
+    assert_int_equal(listen(fd, 2 * CROWD), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    assert_true(fcntl(CHILD_FD_LISTENERS + 1, F_GETFD) < 0 || fd == CHILD_FD_LISTENERS + 1);
+    if (fd != CHILD_FD_LISTENERS + 1) {
+        assert_true(dup2(fd, CHILD_FD_LISTENERS + 1) >= 0);
+        close(fd);
+    }
+    return address.sin_port;
+}
+
+static int ask_from_afar(uint16_t port)
+{
+    static const char request[] = "GET /data/items HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    assert_int_equal(send(fd, request, sizeof request - 1, 0), sizeof request - 1);
+    return fd;
+}
+
+static uint64_t answered(void)
+{
+    return atomic_load(&child.slot->metrics.http_requests[ENDPOINT_ITEM_LIST][STATUS_503]);
+}
+
+static void a_crowd_is_answered_in_turns(void **unused)
+{
+    (void)unused;
+    int clients[CROWD], next = 0;
+    child.region = region;
+    child.slot = region_slot(region, HELPER_SLOT(HELPER_CONSOLE));
+    child.signal_fd = eventfd(0, EFD_CLOEXEC);
+    region->header.listener_count = 1;
+    atomic_store(&region->board.words.health, HEALTH_FAILING);
+    uint16_t port = listen_as_inherited();
+    assert_int_equal(last_resort_open(&child), 0);
+    for (unsigned i = 0; i < CROWD; i++)
+        clients[i] = ask_from_afar(port);
+    for (uint64_t turn = 1; answered() < CROWD; turn++) {
+        last_resort_step(0);
+        assert_int_equal(answered(),
+                         turn * LAST_RESORT_GUESTS < CROWD ? turn * LAST_RESORT_GUESTS : CROWD);
+    }
+    while (next < CROWD)
+        close(clients[next++]);
+    close(CHILD_FD_LISTENERS + 1);
+    close(child.signal_fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +418,7 @@ int main(void)
         cmocka_unit_test(what_a_client_sends_is_not_repeated_unchecked),
         cmocka_unit_test(head_has_the_same_headers_and_no_body),
         cmocka_unit_test(what_never_became_a_request),
+        cmocka_unit_test(a_crowd_is_answered_in_turns),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }

@@ -311,6 +311,28 @@ def test_nothing_from_elsewhere_and_no_error(page):
     assert page.complaints() == []
 
 
+def test_draws_in_a_browser_without_map_group_by(page):
+    page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument",
+                                {"source": "delete Map.groupBy"})
+    page.driver.refresh()
+    assert page.script("return Map.groupBy === undefined")
+    page.shows("#pill", "healthy", within_s=6)
+    assert page.complaints() == []
+
+
+def test_a_fault_of_the_page_is_not_told_as_one_of_the_console(page):
+    page.script("Object.defineProperty(document.querySelector('#pill'), 'dataset', {configurable: true,"
+                " get() { throw new TypeError('drawn badly'); }});"
+                "Object.defineProperty(document.querySelector('#pill'), 'textContent', {configurable: true,"
+                " get() { throw new TypeError('drawn badly'); }, set() { throw new TypeError('drawn badly'); }})")
+    said = bed.wait_for("the browser to be told", page.complaints, 5 * bed.NOISE)
+    assert "drawn badly" in said[0]
+    assert page.script("return document.querySelector('#banner').hidden")
+    page.driver.refresh()
+    page.shows("#pill", "healthy", within_s=6)
+    page.complaints()
+
+
 def test_says_when_the_console_does_not_answer(page):
     page.go("overview")
     assert page.server.stop() == 0

@@ -306,3 +306,11 @@ def test_logs_of_a_server_look_as_on_a_terminal(server):
         r"\d\d:\d\d:\d\d\.\d{3} worker \d   request            GET unmatched 404  "
         r"request_id=both-ways  method=GET  route=unmatched  status=404  duration_us=\d+  "
         r"queue_us=\d+  db_us=0  reason=not-found\n", text), text
+
+
+@pytest.mark.parametrize("words", [["logs"], ["metrics", "--describe"]])
+def test_what_could_not_be_written_is_an_error(words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([program("bulkheadctl"), *words], input='{"ts":"2026-11-26T12:00:00Z"}\n',
+                              stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+    assert done.returncode == 75 and "could not be written: No space left" in done.stderr, done

@@ -392,5 +392,10 @@ int main(int argc, char **argv)
         return code;
     invocation.verb = command->name;
     invocation.colour = terminal_wants_colour(STDOUT_FILENO);
-    return command->run(&invocation);
+    code = command->run(&invocation);
+    /* A full disk or a file that cannot be written; a pipe that nobody reads any more is no error. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE && code == 0)
+        return complain(&invocation, EXIT_TEMPORARY, "what was found could not be written: %s",
+                        strerror(errno));
+    return code;
 }

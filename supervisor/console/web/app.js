@@ -115,6 +115,7 @@ function updateLink() {
 const polling = startPolling(async () => {
   await refresh(model);
   model.lostSince = null;
+}, () => {
   updateTop();
   updateViews();
 }, (report) => {

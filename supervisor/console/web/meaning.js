@@ -254,9 +254,21 @@ function databaseProblems(state) {
   }];
 }
 
+/* Map.groupBy, which browsers of 2023 lack. */
+function groupBy(items, keyOf) {
+  const groups = new Map();
+  for (const item of items) {
+    const key = keyOf(item);
+    if (!groups.has(key))
+      groups.set(key, []);
+    groups.get(key).push(item);
+  }
+  return groups;
+}
+
 /* Slots in the same state are one line: what befalls all of them is one thing. */
 function slotProblems(state) {
-  const groups = Map.groupBy([...workers(state), ...helpers(state)]
+  const groups = groupBy([...workers(state), ...helpers(state)]
     .filter((slot) => ['warn', 'bad'].includes(slotTone(slot.state))),
   (slot) => `${slot.kind} ${slot.state}`);
   return [...groups].map(([id, slots]) => ({
@@ -284,7 +296,7 @@ export function openBreakers(state) {
 }
 
 function breakerProblems(state) {
-  const groups = Map.groupBy(openBreakers(state), ([, name, breaker]) => `${name} ${breaker.state}`);
+  const groups = groupBy(openBreakers(state), ([, name, breaker]) => `${name} ${breaker.state}`);
   return [...groups].map(([id, found]) => {
     const [, name, breaker] = found[0];
     return {

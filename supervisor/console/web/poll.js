@@ -21,12 +21,14 @@ export async function getJson(path) {
 }
 
 /**
- * Call round() again and again.
- * @param {function(): Promise} round one round of questions
+ * Ask again and again, and show what was found. Only asking says whether the console answers: what
+ * goes wrong in showing is a fault of the page, and told as the browser tells faults.
+ * @param {function(): Promise} ask one round of questions
+ * @param {function()} show draws the answers
  * @param {function({ok: boolean, since: ?number, nextAt: ?number, why: ?string})} report
  * @returns {{now: function()}} now() cuts a back-off short
  */
-export function startPolling(round, report) {
+export function startPolling(ask, show, report) {
   let failures = 0, since = null, timer = null, running = false;
 
   async function run() {
@@ -37,22 +39,34 @@ export function startPolling(round, report) {
     const started = performance.now();
     let wait = PERIOD_MS;
     try {
-      await round();
+      await ask();
       failures = 0;
       since = null;
-      report({ ok: true, since: null, nextAt: null, why: null });
     } catch (error) {
       failures++;
       since ??= Date.now();
       wait = Math.min(PERIOD_MS * 2 ** (failures - 1), BACKOFF_MAX_MS);
       report({ ok: false, since, nextAt: Date.now() + wait, why: reason(error) });
     }
+    if (failures === 0)
+      drawn(() => {
+        report({ ok: true, since: null, nextAt: null, why: null });
+        show();
+      });
     running = false;
     timer = setTimeout(run, Math.max(50, wait - (performance.now() - started)));
   }
 
   run();
   return { now: run };
+}
+
+function drawn(draw) {
+  try {
+    draw();
+  } catch (error) {
+    reportError(error);
+  }
 }
 
 function reason(error) {

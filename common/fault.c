@@ -288,6 +288,7 @@ static bool concerns(const struct fault *fault, struct fault_io io)
     case FAULT_DB_DOWN:
         return true;
     case FAULT_DB_SLOW:
+        return selected && !io.again;
     case FAULT_DB_HANG:
     case FAULT_DB_IOERR:
         return selected;

@@ -71,6 +71,7 @@ void fault_hold(void);
 /* What a call for one of the database's files meets. */
 struct fault_io {
     enum fault_op op; /* READ, WRITE, SYNC or BEGIN; ALL: none of them */
+    bool again;       /* the same statement has tried it before: slow does not delay it once more */
     bool write_lock;  /* it is SQLite's lock for writers that is to be taken */
     bool wal;         /* of app.db-wal */
 };

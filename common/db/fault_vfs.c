@@ -17,6 +17,7 @@
 struct wrapped {
     sqlite3_file base;
     bool wal;           /* app.db-wal; else app.db */
+    bool read_begun;    /* the statement under way has asked for a reader's lock before */
     sqlite3_file *real; /* lies behind this struct */
 };
 
@@ -138,7 +139,9 @@ static int faulty_shm_map(sqlite3_file *file, int page, int size, int extend, vo
 }
 
 /* A read transaction takes a reader's lock first: what is down shows here even to those who have
- * every page they need in their cache, and op=begin is once a transaction. */
+ * every page they need in their cache. SQLite asks again when somebody has committed since it
+ * looked at the log (wal.c, walTryBeginRead): a delay as long as the time between two commits would
+ * be one without end, so it is waited for once. */
 static int faulty_shm_lock(sqlite3_file *file, int offset, int count, int flags)
 {
     bool taken = (flags & SQLITE_SHM_LOCK) != 0, exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
@@ -147,8 +150,11 @@ static int faulty_shm_lock(sqlite3_file *file, int offset, int count, int flags)
     if (taken)
         met = fault_database((struct fault_io){
             .op = reads ? FAULT_OP_BEGIN : FAULT_OP_ALL,
+            .again = reads && own(file)->read_begun,
             .write_lock = exclusive && offset == WAL_WRITE_LOCK,
         });
+    if (reads)
+        own(file)->read_begun = true;
     return met.strikes ? code_of(met.effect, SQLITE_IOERR_SHMLOCK)
                        : CALL(file, xShmLock, offset, count, flags);
 }
@@ -203,6 +209,7 @@ static int faulty_open(sqlite3_vfs *self, const char *name, sqlite3_file *file, 
     if (!wal && !main_file)
         return below->xOpen(below, name, file, flags, out);
     wrapped->wal = wal;
+    wrapped->read_begun = false;
     wrapped->real = (sqlite3_file *)(wrapped + 1);
     wrapped->real->pMethods = NULL;
     wrapped->base.pMethods = NULL;
@@ -216,6 +223,23 @@ static int faulty_open(sqlite3_vfs *self, const char *name, sqlite3_file *file, 
     return code;
 }
 
+static int statement_begins(unsigned what, void *db, void *statement, void *sql)
+{
+    sqlite3_file *file = NULL;
+    (void)what, (void)statement, (void)sql;
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK &&
+        file->pMethods == &methods)
+        own(file)->read_begun = false;
+    return 0;
+}
+
+/* Run for each new connection. */
+static int watch_statements(sqlite3 *db, char **error, const void *api)
+{
+    (void)error, (void)api;
+    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, statement_begins, db);
+}
+
 void fault_vfs_install(void)
 {
     if (below)
@@ -227,4 +251,5 @@ void fault_vfs_install(void)
     vfs.szOsFile = below->szOsFile + (int)sizeof(struct wrapped);
     vfs.xOpen = faulty_open;
     CHECK(sqlite3_vfs_register(&vfs, 1) == SQLITE_OK);
+    CHECK(sqlite3_auto_extension((void (*)(void))watch_statements) == SQLITE_OK);
 }

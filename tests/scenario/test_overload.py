@@ -71,8 +71,7 @@ def mean_read_s(before, after):
 
 
 def slow_reads(server, delay_ms=50):
-    """Each read holds its permit so long: the delay is in SQLite's own begin of a read. (One that
-    meets somebody's commit meanwhile begins twice, so the mean is a little more.)"""
+    """Each read holds its permit so long: the delay is in SQLite's own begin of a read."""
     server.ctl("faults", "set", "db", "effect=slow", "op=begin", f"delay={delay_ms}ms",
                "target=all", "duration=300s")
 

@@ -5,10 +5,13 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "common/check.h"
 #include "common/db/db.h"
 #include "common/db/fault_vfs.h"
 
@@ -259,6 +262,44 @@ static void slow_waits_at_what_it_names(void **state)
     assert_true(ms_of(count_rows) >= 60);
 }
 
+static atomic_bool enough;
+
+/* Past the shim, so no fault slows it. */
+static void *commit_often(void *committed)
+{
+    const struct timespec pause = {.tv_nsec = 5 * 1000000};
+    sqlite3 *other;
+    CHECK(sqlite3_open_v2(paths.file[DB_FILE_MAIN], &other, SQLITE_OPEN_READWRITE, "unix") ==
+          SQLITE_OK);
+    while (!atomic_load(&enough)) {
+        CHECK(db_exec(other, "INSERT INTO t VALUES (1)") == SQLITE_OK);
+        sem_post(committed);
+        nanosleep(&pause, NULL);
+    }
+    sqlite3_close(other);
+    return NULL;
+}
+
+/* Commits make SQLite ask for its reader's lock again. */
+static void a_slow_begin_is_once_a_statement(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    sem_t committed;
+    sem_init(&committed, 0, 0);
+    atomic_store(&enough, false);
+    pthread_create(&thread, NULL, commit_often, &committed);
+    sem_wait(&committed);
+    bed_set("db effect=slow op=begin delay=60ms");
+    for (unsigned statements = 1; statements <= 5; statements++) {
+        assert_true(ms_of(count_rows) >= 60);
+        assert_int_equal(bed_hits(FAULT_DB), statements);
+    }
+    atomic_store(&enough, true);
+    pthread_join(thread, NULL);
+    sem_destroy(&committed);
+}
+
 static void *clear_soon(void *unused)
 {
     const struct timespec pause = {.tv_nsec = 100 * 1000000};
@@ -340,6 +381,7 @@ int main(void)
         T(a_torn_checkpoint_loses_nothing),
         T(a_bit_flips_in_what_is_read_only),
         T(slow_waits_at_what_it_names),
+        T(a_slow_begin_is_once_a_statement),
         T(a_hang_ends_with_its_fault),
         T(other_processes_are_not_meant),
         T(other_files_are_not_meant),

@@ -108,10 +108,10 @@ static int code_of(int code, bool written)
     return code == 0 && !written ? EXIT_UNWRITTEN : code;
 }
 
-/* A late load tester speaks of the machine: one more look. */
-static bool is_late(const struct tally *tally)
+/* A load tester that was late or saturated speaks of the machine: one more look. */
+static bool was_held_up(const struct tally *tally)
 {
-    return tally->result == DRILL_INVALID && strstr(tally->why, "tester itself was late") != NULL;
+    return tally->result == DRILL_INVALID && strstr(tally->why, "tester itself was ") != NULL;
 }
 
 static int open_signals(void)
@@ -157,7 +157,7 @@ static int command_run(const struct options *options, struct spec *spec)
             continue;
         make_calm(options, spec);
         bool there = run_one(options, &how, spec, arm_of(options), &tally[count]);
-        if (is_late(&tally[count]))
+        if (was_held_up(&tally[count]))
             there = run_one(options, &how, spec, arm_of(options), &tally[count]);
         written = written && there;
         count++;
@@ -180,7 +180,7 @@ static bool prove_arm(const struct options *options, const struct runner_options
     if (spec_read(spec, file, arm, error, sizeof error) < 0)
         errx(EXIT_BAD_FILE, "%s", error);
     bool written = run_one(options, how, spec, arm, &tally);
-    if (is_late(&tally) && tally.proven)
+    if (was_held_up(&tally) && tally.proven)
         written = run_one(options, how, spec, arm, &tally);
     *row = (struct proof_row){.arm = arm, .result = tally.result, .proven = tally.proven};
     snprintf(row->name, sizeof row->name, "%s", tally.name);

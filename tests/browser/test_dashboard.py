@@ -52,10 +52,22 @@ def test_what_a_verdict_takes_away(page):
     def down(state):
         events = (f"[{{event: 'db_unavailable', atMs: 5, text: 'the database is {state}: x'}},"
                   "{event: 'db_recovered', atMs: 9, text: 'up again'}]")
-        return meaning(page, f"[...m.downIntervals({events}, 20)]")
+        return meaning(page, f"[...m.downIntervals({events}, [], 20)]")
     assert down("slow") == []
     assert down("full") == [["db_write", [{"fromMs": 5, "toMs": 9}]]]
     assert {id for id, _ in down("moved")} == {"database", "db_read", "db_write"}
+
+
+def test_a_slot_that_is_wanted_no_more_is_not_down(page):
+    """No event says that nothing comes after a death: the slot's state does."""
+    died = "[{event: 'worker_died', kind: 'worker', slot: 2, atMs: 5000}]"
+
+    def down(state):
+        since = "1970-01-01T00:00:09Z"
+        slots = f"[{{kind: 'worker', slot: 2, state: '{state}', since: '{since}'}}]"
+        return meaning(page, f"[...m.downIntervals({died}, {slots}, 20000)]")
+    assert down("empty") == [["worker:2", [{"fromMs": 5000, "toMs": 9000}]]]
+    assert down("backoff") == [["worker:2", [{"fromMs": 5000, "toMs": 20000}]]]
 
 
 def test_numbers_are_read_easily(page):

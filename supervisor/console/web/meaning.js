@@ -129,8 +129,9 @@ function databaseState(text) {
   return /database (?:is|was) (\w+)/.exec(text)?.[1];
 }
 
-/** When components were down: id -> intervals {fromMs, toMs}; ids as in /api/components. */
-export function downIntervals(events, nowMs) {
+/** When components were down: id -> intervals {fromMs, toMs}; ids as in /api/components. A slot where
+ *  nothing is wanted any more tells no event of it: the state's slots end what is open there. */
+export function downIntervals(events, slots, nowMs) {
   const down = new Map();
   const open = new Map();
   const begin = (id, atMs) => {
@@ -155,6 +156,9 @@ export function downIntervals(events, nowMs) {
     else if (event.event === 'db_recovered')
       ['database', 'db_read', 'db_write'].forEach((id) => end(id, event.atMs));
   }
+  for (const slot of slots)
+    if (slot.kind === 'worker' && slot.state === 'empty')
+      end(`worker:${slot.slot}`, Date.parse(slot.since));
   return down;
 }
 

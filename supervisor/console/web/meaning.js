@@ -53,20 +53,6 @@ export function helpers(state) {
 
 /* ---- events ---- */
 
-const EVENT_TONES = {
-  fault_start: 'fault', fault_end: 'fault',
-  worker_died: 'bad', worker_hung: 'bad', worker_quarantined: 'bad', worker_accused: 'bad',
-  unkillable: 'bad', db_unavailable: 'bad', gate_reset: 'bad', backup_failed: 'bad',
-  worker_degraded: 'warn', breaker_open: 'warn', breaker_half_open: 'warn',
-  route_quarantined: 'warn', supervisor_paused: 'warn', wal_pinned: 'warn', db_reopen: 'warn',
-  worker_ready: 'good', worker_recovered: 'good', db_recovered: 'good', breaker_closed: 'good',
-  route_released: 'good',
-};
-
-export function eventTone(event) {
-  return EVENT_TONES[event.event] || 'info';
-}
-
 /** The component an event belongs to. */
 export function eventLane(event) {
   const name = event.event;

@@ -84,7 +84,7 @@ def test_wrong_words_exit_78():
 
 # Options with a value, and the commands that take them.
 OPTIONS = {("--wait",): "restart drain reload", ("--timeout", "5"): "restart drain reload stop history",
-           ("--follow",): "events", ("--since", "1"): "events", ("--describe",): "metrics",
+           ("--follow",): "events logs", ("--since", "1"): "events", ("--describe",): "metrics",
            ("--force",): "backup", ("--csv",): "history", ("--from", "-5"): "history",
            ("--to", "-1"): "history", ("--step", "1"): "history", ("--series", "db_up"): "history",
            ("--level", "error"): "logs", ("--event", "x"): "logs", ("--request", "x"): "logs",

@@ -73,8 +73,10 @@ static const struct option options[] = {
 #define TAKES_HISTORY                                                                 \
     (TAKES(OPTION_CSV) | TAKES(OPTION_FROM) | TAKES(OPTION_TO) | TAKES(OPTION_STEP) | \
      TAKES(OPTION_SERIES) | TAKES(OPTION_TIMEOUT))
-#define TAKES_LOGS (TAKES(OPTION_LEVEL) | TAKES(OPTION_EVENT) | TAKES(OPTION_REQUEST))
-#define TAKES_TOP  (TAKES(OPTION_INTERVAL) | TAKES(OPTION_ONCE) | TAKES(OPTION_COUNT_OF_SNAPSHOTS))
+#define TAKES_LOGS                                                       \
+    (TAKES(OPTION_LEVEL) | TAKES(OPTION_EVENT) | TAKES(OPTION_REQUEST) | \
+     TAKES(OPTION_FOLLOW)) /* it follows stdin as it is */
+#define TAKES_TOP (TAKES(OPTION_INTERVAL) | TAKES(OPTION_ONCE) | TAKES(OPTION_COUNT_OF_SNAPSHOTS))
 
 static const struct command {
     const char *name,
@@ -137,7 +139,7 @@ static void print_options(void)
            "  --json         JSON instead of text; events: one object a line\n"
            "  --wait         restart, drain, reload: return when the workers serve again\n"
            "  --timeout S    longest wait of --wait, stop and history (30)\n"
-           "  --follow       events: go on printing them as they happen\n"
+           "  --follow       events: go on printing them as they happen; logs always does\n"
            "  --since ID     events: only those after this one\n"
            "  --force        backup: replace FILE when it exists\n"
            "  --csv          history: all series as CSV instead of a table of a few\n"

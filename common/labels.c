@@ -21,13 +21,32 @@ NAME_FUNCTION(death_name, DEATH_LIST)
 NAME_FUNCTION(restart_reason_name, RESTART_REASON_LIST)
 NAME_FUNCTION(attempt_name, ATTEMPT_LIST)
 NAME_FUNCTION(refusal_name, REFUSAL_LIST)
-NAME_FUNCTION(event_name, EVENT_LIST)
+NAME_FUNCTION(event_tone_name, EVENT_TONE_LIST)
 NAME_FUNCTION(fault_kind_name, FAULT_KIND_LIST)
 NAME_FUNCTION(dependency_name, DEPENDENCY_LIST)
 NAME_FUNCTION(breaker_state_name, BREAKER_STATE_LIST)
 NAME_FUNCTION(rate_policy_name, RATE_POLICY_LIST)
 NAME_FUNCTION(rate_result_name, RATE_RESULT_LIST)
 #undef X
+
+static const struct {
+    const char *name;
+    enum event_tone tone;
+} events[] = {
+#define X(id, name, tone) {name, EVENT_TONE_##tone},
+    EVENT_LIST(X)
+#undef X
+};
+
+const char *event_name(unsigned value)
+{
+    return value < COUNT_OF(events) ? events[value].name : "?";
+}
+
+enum event_tone event_tone(unsigned event)
+{
+    return event < COUNT_OF(events) ? events[event].tone : EVENT_TONE_INFO;
+}
 
 static const struct {
     enum request_class class;

@@ -39,8 +39,9 @@
 #define STATUS_LIST(X)                                                                         \
     X(0)                                                                                       \
     X(200)                                                                                     \
-    X(201) X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413) X(414) \
-        X(415) X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) X(505)
+    X(201)                                                                                     \
+    X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(409) X(411) X(412) X(413) X(414) X(415) \
+        X(417) X(421) X(422) X(428) X(429) X(431) X(499) X(500) X(501) X(503) X(504) X(505)
 
 /* What a request thread is doing. Waiting for the peer is never evidence of a hang. */
 #define STAGE_LIST(X)              \
@@ -155,42 +156,52 @@
 #define RATE_RESULT_LIST(X) \
     X(ALLOWED, "allowed") X(LIMITED, "limited") X(PASSED_FULL, "passed_full")
 
-#define EVENT_LIST(X)                           \
-    X(SUPERVISOR_STARTED, "supervisor_started") \
-    X(WORKER_STARTED, "worker_started")         \
-    X(WORKER_READY, "worker_ready")             \
-    X(WORKER_STOPPED, "worker_stopped")         \
-    X(WORKER_DIED, "worker_died")               \
-    X(WORKER_HUNG, "worker_hung")               \
-    X(WORKER_RESTARTED, "worker_restarted")     \
-    X(WORKER_QUARANTINED, "worker_quarantined") \
-    X(WORKER_DEGRADED, "worker_degraded")       \
-    X(WORKER_RECOVERED, "worker_recovered")     \
-    X(DB_UNAVAILABLE, "db_unavailable")         \
-    X(DB_RECOVERED, "db_recovered")             \
-    X(DB_REOPEN, "db_reopen")                   \
-    X(DRAIN, "drain")                           \
-    X(RELOAD, "reload")                         \
-    X(GATE_RESET, "gate_reset")                 \
-    X(UNKILLABLE, "unkillable")                 \
-    X(PAUSED, "supervisor_paused")              \
-    X(NOTE, "note")                             \
-    X(WAL_PINNED, "wal_pinned")                 \
-    X(BACKUP, "backup")                         \
-    X(BACKUP_FAILED, "backup_failed")           \
-    X(FAULT_START, "fault_start")               \
-    X(FAULT_END, "fault_end")                   \
-    X(WORKER_ACCUSED, "worker_accused")         \
-    X(ROUTE_QUARANTINED, "route_quarantined")   \
-    X(ROUTE_RELEASED, "route_released")         \
-    X(BREAKER_OPEN, "breaker_open")             \
-    X(BREAKER_HALF_OPEN, "breaker_half_open")   \
-    X(BREAKER_CLOSED, "breaker_closed")         \
-    X(RESOURCE_LOW, "resource_low")             \
-    X(RESOURCE_OK, "resource_ok")               \
-    X(LAST_RESORT_BEGAN, "last_resort_began")   \
-    X(LAST_RESORT_ENDED, "last_resort_ended")   \
-    X(DB_STALLED, "db_stalled")
+/* How bad an event is. The level of its log line, its colour on a terminal and its mark on the page
+ * all come from this. A fault is what was broken on purpose. */
+#define EVENT_TONE_LIST(X) \
+    X(INFO, "info")        \
+    X(GOOD, "good")        \
+    X(WARN, "warn")        \
+    X(BAD, "bad")          \
+    X(FAULT, "fault")
+
+/* Events: id, name, tone. */
+#define EVENT_LIST(X)                                 \
+    X(SUPERVISOR_STARTED, "supervisor_started", INFO) \
+    X(WORKER_STARTED, "worker_started", INFO)         \
+    X(WORKER_READY, "worker_ready", GOOD)             \
+    X(WORKER_STOPPED, "worker_stopped", INFO)         \
+    X(WORKER_DIED, "worker_died", BAD)                \
+    X(WORKER_HUNG, "worker_hung", BAD)                \
+    X(WORKER_RESTARTED, "worker_restarted", INFO)     \
+    X(WORKER_QUARANTINED, "worker_quarantined", BAD)  \
+    X(WORKER_DEGRADED, "worker_degraded", WARN)       \
+    X(WORKER_RECOVERED, "worker_recovered", GOOD)     \
+    X(DB_UNAVAILABLE, "db_unavailable", BAD)          \
+    X(DB_RECOVERED, "db_recovered", GOOD)             \
+    X(DB_REOPEN, "db_reopen", INFO)                   \
+    X(DRAIN, "drain", INFO)                           \
+    X(RELOAD, "reload", INFO)                         \
+    X(GATE_RESET, "gate_reset", BAD)                  \
+    X(UNKILLABLE, "unkillable", BAD)                  \
+    X(PAUSED, "supervisor_paused", WARN)              \
+    X(NOTE, "note", INFO)                             \
+    X(WAL_PINNED, "wal_pinned", WARN)                 \
+    X(BACKUP, "backup", INFO)                         \
+    X(BACKUP_FAILED, "backup_failed", WARN)           \
+    X(FAULT_START, "fault_start", FAULT)              \
+    X(FAULT_END, "fault_end", GOOD)                   \
+    X(WORKER_ACCUSED, "worker_accused", BAD)          \
+    X(ROUTE_QUARANTINED, "route_quarantined", BAD)    \
+    X(ROUTE_RELEASED, "route_released", GOOD)         \
+    X(BREAKER_OPEN, "breaker_open", WARN)             \
+    X(BREAKER_HALF_OPEN, "breaker_half_open", INFO)   \
+    X(BREAKER_CLOSED, "breaker_closed", GOOD)         \
+    X(RESOURCE_LOW, "resource_low", WARN)             \
+    X(RESOURCE_OK, "resource_ok", GOOD)               \
+    X(LAST_RESORT_BEGAN, "last_resort_began", BAD)    \
+    X(LAST_RESORT_ENDED, "last_resort_ended", GOOD)   \
+    X(DB_STALLED, "db_stalled", WARN)
 
 /* What a worker depends on and has a circuit breaker for. */
 #define DEPENDENCY_LIST(X) X(DB_READ, "db_read") X(DB_WRITE, "db_write")
@@ -272,7 +283,10 @@ enum attempt { ATTEMPT_LIST(X) ATTEMPT_COUNT };
 #define X(id, name) REFUSAL_##id,
 enum refusal { REFUSAL_LIST(X) REFUSAL_COUNT };
 #undef X
-#define X(id, name) EVENT_##id,
+#define X(id, name) EVENT_TONE_##id,
+enum event_tone { EVENT_TONE_LIST(X) EVENT_TONE_COUNT };
+#undef X
+#define X(id, name, tone) EVENT_##id,
 enum event_type { EVENT_LIST(X) EVENT_COUNT };
 #undef X
 #define X(id, name) FAULT_##id,
@@ -306,6 +320,7 @@ const char *restart_reason_name(unsigned value);
 const char *attempt_name(unsigned value);
 const char *refusal_name(unsigned value);
 const char *event_name(unsigned value);
+const char *event_tone_name(unsigned value);
 const char *fault_kind_name(unsigned value);
 const char *dependency_name(unsigned value);
 const char *breaker_state_name(unsigned value);
@@ -316,6 +331,9 @@ enum breaker_state breaker_move_to(unsigned move);
 const char *breaker_move_reason(unsigned move);
 const char *rate_policy_name(unsigned value);
 const char *rate_result_name(unsigned value);
+
+/* How bad an event is; EVENT_TONE_INFO for a number that is none of the list. */
+enum event_tone event_tone(unsigned event);
 
 /* An endpoint's method, route template and class. */
 const char *endpoint_method(unsigned endpoint);

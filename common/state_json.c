@@ -279,6 +279,7 @@ void state_event_json(struct json_out *json, const struct event *event)
         json_none(json);
     put_time(json, "ts", event->wall_us);
     json_key_string(json, "event", event_name(event->type));
+    json_key_string(json, "tone", event_tone_name(event_tone(event->type)));
     if (event->slot >= 0) {
         char label[SLOT_LABEL_SIZE];
         slot_view_label((unsigned)event->slot, label);

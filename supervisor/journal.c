@@ -12,29 +12,12 @@
 
 static enum log_level level_of(unsigned type)
 {
-    switch (type) {
-    case EVENT_WORKER_DIED:
-    case EVENT_WORKER_HUNG:
-    case EVENT_WORKER_ACCUSED:
-    case EVENT_WORKER_QUARANTINED:
-    case EVENT_DB_UNAVAILABLE:
-    case EVENT_UNKILLABLE:
-    case EVENT_ROUTE_QUARANTINED:
-    case EVENT_GATE_RESET:
-    case EVENT_LAST_RESORT_BEGAN:
-        return LOG_ERROR;
-    case EVENT_WORKER_DEGRADED:
-    case EVENT_PAUSED:
-    case EVENT_DB_STALLED:
-    case EVENT_WAL_PINNED:
-    case EVENT_BACKUP_FAILED:
-    case EVENT_FAULT_START:
-    case EVENT_BREAKER_OPEN:
-    case EVENT_RESOURCE_LOW:
-        return LOG_WARNING;
-    default:
-        return LOG_INFO;
-    }
+    static const enum log_level levels[EVENT_TONE_COUNT] = {
+        [EVENT_TONE_INFO] = LOG_INFO,     [EVENT_TONE_GOOD] = LOG_INFO,
+        [EVENT_TONE_WARN] = LOG_WARNING,  [EVENT_TONE_BAD] = LOG_ERROR,
+        [EVENT_TONE_FAULT] = LOG_WARNING,
+    };
+    return levels[event_tone(type)];
 }
 
 static void publish(struct supervisor *supervisor, struct event *event)

@@ -52,12 +52,15 @@ static void look_at_refusals(struct components_look *look, const struct slot_met
     look->writes.aborted += counter(&numbers->refused[CLASS_WRITE][REFUSAL_CIRCUIT_OPEN]);
 }
 
-/* What the board's verdict fences off is among the errors, as UNAVAILABLE, and was not timed. */
+/* What the board's verdict fences off is among the errors, as UNAVAILABLE, and was not timed. A
+ * CONSTRAINT is the request's own affair: the database did what it should. */
 static void look_at_database(struct components_look *look, const struct slot_metrics *numbers)
 {
     look->reads.timed += calls_of(numbers, DB_OP_READ);
     look->writes.timed += calls_of(numbers, DB_OP_COMMIT);
     for (unsigned code = 0; code < DB_CODE_COUNT; code++) {
+        if (code == DB_CODE_CONSTRAINT)
+            continue;
         uint64_t read_errors = counter(&numbers->db_errors[DB_OP_READ][code]);
         *(code == DB_CODE_UNAVAILABLE ? &look->reads.aborted : &look->reads.failed) += read_errors;
         look->writes.failed += counter(&numbers->db_errors[DB_OP_COMMIT][code]);

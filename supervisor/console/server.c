@@ -23,7 +23,7 @@
 #define THREADS       16
 #define PARKED_LIMIT  1024
 #define INCOMPLETE_MS 1000 /* a scraper or a page sends its head in one piece */
-#define HEADERS_MAX   64 /* civetweb drops what comes after these */
+#define HEADERS_MAX   64   /* civetweb drops what comes after these */
 
 static struct {
     const struct child *child;
@@ -39,6 +39,23 @@ static int not_readable(const struct reply *reply)
                          "Retry-After: 1\r\n");
 }
 
+static int no_memory(const struct reply *reply)
+{
+    return reply_problem(reply, 503, "no-memory", "The console has no memory for the answer.",
+                         "Retry-After: 1\r\n");
+}
+
+/* A text that was made in memory of its own; frees it. length: 0 when the board could not be read.
+ */
+static int send_json(const struct reply *reply, char *text, size_t length)
+{
+    int status = !text    ? no_memory(reply)
+                 : length ? reply_send(reply, 200, "application/json", "", text, length)
+                          : not_readable(reply);
+    free(text);
+    return status;
+}
+
 static int serve_metrics(struct reply *reply, const struct mg_request_info *request)
 {
     struct negotiation negotiation = {0};
@@ -52,9 +69,10 @@ static int serve_metrics(struct reply *reply, const struct mg_request_info *requ
     int error = out ? exposition_write_as(server.child->region, format, out) : -ENOMEM;
     if (out && fclose(out) != 0)
         error = -ENOMEM;
-    int status = error ? not_readable(reply)
-                       : reply_send(reply, 200, exposition_content_type(format), "Vary: Accept\r\n",
-                                    text, length);
+    int status = error == -EAGAIN ? not_readable(reply)
+                 : error          ? no_memory(reply)
+                                  : reply_send(reply, 200, exposition_content_type(format),
+                                               "Vary: Accept\r\n", text, length);
     free(text);
     return status;
 }
@@ -74,10 +92,7 @@ static int serve_state(struct reply *reply, const struct mg_request_info *reques
     (void)request;
     char *text = malloc(STATE_JSON_SIZE);
     size_t length = text ? state_json(server.child->region, text, STATE_JSON_SIZE) : 0;
-    int status =
-        length ? reply_send(reply, 200, "application/json", "", text, length) : not_readable(reply);
-    free(text);
-    return status;
+    return send_json(reply, text, length);
 }
 
 /* The id after which events are wanted; without one, the newest page. False when it is no number.
@@ -106,10 +121,7 @@ static int serve_events(struct reply *reply, const struct mg_request_info *reque
     char *text = malloc(EVENTS_JSON_SIZE);
     size_t length =
         text ? state_events_json(server.child->region, since, text, EVENTS_JSON_SIZE) : 0;
-    int status =
-        length ? reply_send(reply, 200, "application/json", "", text, length) : not_readable(reply);
-    free(text);
-    return status;
+    return send_json(reply, text, length);
 }
 
 /* Its scripts and styles are its own and nothing else is loaded or run; no other page frames it. */

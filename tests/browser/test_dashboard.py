@@ -5,6 +5,7 @@ The tests of this file share one server and one page and run in order: what happ
 by the next (the pictures are taken with a kill, an outage and a fault in view).
 """
 import os
+import re
 import signal
 import time
 
@@ -52,10 +53,34 @@ def test_what_a_verdict_takes_away(page):
     def down(state):
         events = (f"[{{event: 'db_unavailable', atMs: 5, text: 'the database is {state}: x'}},"
                   "{event: 'db_recovered', atMs: 9, text: 'up again'}]")
-        return meaning(page, f"[...m.downIntervals({events}, 20)]")
+        return meaning(page, f"[...m.downIntervals({events}, [], 20)]")
     assert down("slow") == []
     assert down("full") == [["db_write", [{"fromMs": 5, "toMs": 9}]]]
     assert {id for id, _ in down("moved")} == {"database", "db_read", "db_write"}
+
+
+def test_a_slot_that_is_wanted_no_more_is_not_down(page):
+    """No event says that nothing comes after a death: the slot's state does."""
+    died = "[{event: 'worker_died', kind: 'worker', slot: 2, atMs: 5000}]"
+
+    def down(state):
+        since = "1970-01-01T00:00:09Z"
+        slots = f"[{{kind: 'worker', slot: 2, state: '{state}', since: '{since}'}}]"
+        return meaning(page, f"[...m.downIntervals({died}, {slots}, 20000)]")
+    assert down("empty") == [["worker:2", [{"fromMs": 5000, "toMs": 9000}]]]
+    assert down("backoff") == [["worker:2", [{"fromMs": 5000, "toMs": 20000}]]]
+
+
+def test_every_tone_has_a_mark(page):
+    """The server says how bad an event is; an unknown tone would be drawn as nothing."""
+    script, style = (page.script(f"""const r = new XMLHttpRequest(); r.open('GET', '/{name}', false);
+        r.send(); return r.responseText""") for name in ("timeline.js", "style.css"))
+    names = open("common/labels.h").read().split("#define EVENT_TONE_LIST(X)")[1].split("\n\n")[0]
+    tones = re.findall(r'X\(\w+, "(\w+)"\)', names)
+    assert len(tones) == 5
+    for tone in tones:
+        assert f"\n  {tone}: 'M" in script and f".shape.{tone} " in style, tone
+    assert {event["tone"] for event in page.server.events()} <= set(tones)
 
 
 def test_numbers_are_read_easily(page):

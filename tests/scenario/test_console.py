@@ -3,6 +3,7 @@
 starved by those who say nothing."""
 import contextlib
 import http.client
+import json
 import os
 import resource
 import signal
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import NOISE, wait_for
+from conftest import NOISE, SANITIZED, wait_for
 from test_faults import put_fault
 from outage import move
 from wire import Wire, add_users, assert_problem, head, login_as
@@ -49,6 +50,20 @@ def test_it_only_reads(server, method):
         answer = ask(server, local(method, path))
         assert_problem(answer, 405, "method-not-allowed")
         assert answer.headers["allow"] == "GET, HEAD" and answer.headers["connection"] == "close"
+
+
+@pytest.mark.skipif(SANITIZED, reason="their allocator aborts where malloc would return NULL")
+def test_no_memory_is_called_so(make_server):
+    """The board is readable, and nobody should look there."""
+    server = make_server()
+    slots = json.loads(server.ctl("workers", "--json").stdout)  # the console itself has used little yet
+    console = next(s["pid"] for s in slots if s["kind"] == "console")
+    soft, hard = resource.prlimit(console, resource.RLIMIT_DATA)
+    resource.prlimit(console, resource.RLIMIT_DATA, (4096, hard))  # 0 would be none
+    for path in ("/api/events", "/api/state"):  # a single large piece each
+        assert_problem(ask(server, local("GET", path)), 503, "no-memory")
+    resource.prlimit(console, resource.RLIMIT_DATA, (soft, hard))
+    assert server.console("/api/events").status == 200
 
 
 def test_it_answers_to_names_it_knows(make_server):

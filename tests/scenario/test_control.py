@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 
+import pytest
+
 from conftest import NOISE, program, wait_for
 
 
@@ -78,6 +80,31 @@ def test_wrong_words_exit_78():
         assert done.returncode == 78, (words, done.stderr)
     done = subprocess.run([program("bulkheadctl"), "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "restart" in done.stdout
+
+
+# Options with a value, and the commands that take them.
+OPTIONS = {("--wait",): "restart drain reload", ("--timeout", "5"): "restart drain reload stop history",
+           ("--follow",): "events logs", ("--since", "1"): "events", ("--describe",): "metrics",
+           ("--force",): "backup", ("--csv",): "history", ("--from", "-5"): "history",
+           ("--to", "-1"): "history", ("--step", "1"): "history", ("--series", "db_up"): "history",
+           ("--level", "error"): "logs", ("--event", "x"): "logs", ("--request", "x"): "logs",
+           ("--interval", "1"): "top", ("-n", "1"): "top", ("--once",): "top"}
+OPERANDS = {"restart": ["0"], "drain": ["0"], "backup": ["/nowhere/x"], "restore": ["/nowhere/x"]}
+COMMANDS = ("status workers metrics events restart drain reload stop faults deaths history top logs"
+            " backup restore").split()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_options_of_other_commands_are_refused(command, tmp_path):
+    """Without a server: what is taken fails otherwise, or needs none."""
+    for option, takers in OPTIONS.items():
+        done = subprocess.run([program("bulkheadctl"), "-d", str(tmp_path), command,
+                               *OPERANDS.get(command, []), *option], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=10)
+        refusal = f"{command} takes no {option[0]};"
+        taken = command in takers.split()
+        assert (refusal in done.stderr) != taken, (option, done)
+        assert taken or done.returncode == 78, (option, done)
 
 
 def test_the_socket_is_private(make_server):

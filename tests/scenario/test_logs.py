@@ -39,7 +39,7 @@ def crashes_end_as_without_sanitizers(monkeypatch):
 def event_names():
     text = open("common/labels.h").read()
     rows = re.search(r"#define EVENT_LIST\(X\)(.*?)\n\n", text, re.S)[1]
-    return set(re.findall(r'X\(\w+, "(\w+)"\)', rows))
+    return set(re.findall(r'X\(\w+, "(\w+)", \w+\)', rows))
 
 
 def assert_line_is_whole(line):

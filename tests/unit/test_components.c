@@ -137,6 +137,18 @@ static void a_fenced_call_counts_once(void **unused)
     assert_cell(COMPONENT_DB_READ, CELL_ERROR_SHARE, 0.25);
 }
 
+/* A conflict of a client's data; the group it was in is committed. */
+static void a_refused_row_is_no_failure_of_the_database(void **unused)
+{
+    (void)unused;
+    time_calls(DB_OP_COMMIT, 10);
+    counter_add(&numbers->db_errors[DB_OP_WRITE][DB_CODE_CONSTRAINT], 10);
+    a_second_later();
+    assert_cell(COMPONENT_DB_WRITE, CELL_REQUESTS_PER_S, 10);
+    assert_cell(COMPONENT_DB_WRITE, CELL_ERROR_SHARE, 0);
+    assert_cell(COMPONENT_DATABASE, CELL_ERROR_SHARE, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
@@ -148,6 +160,7 @@ int main(void)
         CASE(a_failed_call_that_was_timed_is_one),
         CASE(calls_not_made_are_no_rest),
         CASE(a_fenced_call_counts_once),
+        CASE(a_refused_row_is_no_failure_of_the_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

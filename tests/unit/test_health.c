@@ -409,8 +409,10 @@ static void assert_events(uint64_t since, json_int_t first, size_t count)
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     const json_t *events = json_object_get(root, "events");
     assert_int_equal(json_array_size(events), count);
-    if (count)
+    if (count) {
         assert_int_equal(number_at(json_array_get(events, 0), "id"), first);
+        assert_string_equal(text_at(json_array_get(events, 0), "tone"), "bad");
+    }
     json_decref(root);
 }
 

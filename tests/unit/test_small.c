@@ -147,6 +147,19 @@ static void labels_have_names(void **unused)
         assert_string_equal(death_name(i), restart_reason_name(i));
 }
 
+/* That every event has one is the list's doing: a row without it does not compile. */
+static void an_event_has_one_tone_everywhere(void **unused)
+{
+    (void)unused;
+    assert_int_equal(event_tone(EVENT_LAST_RESORT_BEGAN), EVENT_TONE_BAD);
+    assert_int_equal(event_tone(EVENT_LAST_RESORT_ENDED), EVENT_TONE_GOOD);
+    assert_int_equal(event_tone(EVENT_DB_STALLED), EVENT_TONE_WARN);
+    assert_int_equal(event_tone(EVENT_FAULT_START), EVENT_TONE_FAULT);
+    assert_int_equal(event_tone(EVENT_COUNT), EVENT_TONE_INFO);
+    assert_string_equal(event_tone_name(EVENT_TONE_FAULT), "fault");
+    assert_string_equal(event_tone_name(EVENT_TONE_COUNT), "?");
+}
+
 static void configuration_takes_what_it_prints(void **unused)
 {
     (void)unused;
@@ -271,6 +284,7 @@ int main(void)
         cmocka_unit_test(backoff_stays_in_its_bounds),
         cmocka_unit_test(time_is_written_as_rfc_3339),
         cmocka_unit_test(labels_have_names),
+        cmocka_unit_test(an_event_has_one_tone_everywhere),
         cmocka_unit_test(configuration_takes_what_it_prints),
         cmocka_unit_test(configuration_names_what_is_wrong),
         cmocka_unit_test(keys_that_disagree_are_named),

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "tools/http/http_message.h"
 
 #define ANSWER_LIMIT (64u << 20) /* several times all the console can remember */
 
@@ -57,55 +58,74 @@ static int connect_to(const union address *address, socklen_t length, unsigned l
     return -error;
 }
 
-/* All that comes until the other side closes. 0 or negative errno. */
-static int read_all(int fd, unsigned limit_s, FILE *out)
+/* Read until the answer is whole. 0; negative errno, -EPIPE when it was cut. */
+static int receive(int fd, unsigned limit_s, struct http_response *response)
 {
     char part[16384];
     uint64_t end_ns = clock_now_ns() + limit_s * NS_PER_S;
-    size_t total = 0;
-    for (;;) {
+    while (response->phase != HTTP_COMPLETE) {
         ssize_t n = recv(fd, part, sizeof part, 0);
         if (n == 0)
-            return 0;
+            return http_response_end(response);
         if (n < 0)
             return errno == EAGAIN ? -ETIMEDOUT : -errno;
-        total += (size_t)n;
         if (clock_now_ns() > end_ns)
             return -ETIMEDOUT;
-        if (total > ANSWER_LIMIT || fwrite(part, 1, (size_t)n, out) != (size_t)n)
-            return -EMSGSIZE;
+        size_t used;
+        int error = http_response_feed(response, part, (size_t)n, &used);
+        if (error)
+            return error;
     }
+    return 0;
 }
 
-static int exchange(int fd, const char *host, const char *path, unsigned limit_s, FILE *out)
+/* In HTTP/1.1, where the framing tells the end of an answer from the end of the console. */
+static int exchange(int fd, const char *host, const char *path, unsigned limit_s,
+                    struct http_response *response)
 {
     char request[8192];
-    int length =
-        snprintf(request, sizeof request, "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n", path, host);
+    int length = snprintf(request, sizeof request,
+                          "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host);
     if (length >= (int)sizeof request)
         return -EMSGSIZE;
     if (send(fd, request, (size_t)length, MSG_NOSIGNAL) != length)
         return -errno;
-    return read_all(fd, limit_s, out);
+    return receive(fd, limit_s, response);
 }
 
-/* Take status line and headers off the front. False when it is no HTTP. */
-static bool strip_head(struct console_answer *answer)
+/* The body with a NUL behind it. 0 or -ENOMEM; what is in answer->body is the caller's. */
+static int take_body(struct http_response *response, struct console_answer *answer)
 {
-    char *body = strstr(answer->body, "\r\n\r\n");
-    if (!body || sscanf(answer->body, "HTTP/1.%*1d %3d", &answer->status) != 1)
-        return false;
-    body += 4;
-    answer->length -= (size_t)(body - answer->body);
-    memmove(answer->body, body, answer->length + 1);
-    return true;
+    answer->status = response->status;
+    answer->length = response->body_length;
+    answer->body = malloc(answer->length + 1);
+    if (!answer->body)
+        return -ENOMEM;
+    if (answer->length > 0)
+        memcpy(answer->body, response->body, answer->length);
+    answer->body[answer->length] = '\0';
+    return 0;
+}
+
+static int get(const char *host, const char *path, unsigned limit_s, struct http_response *response,
+               struct console_answer *answer)
+{
+    union address address;
+    socklen_t size = parse_address(host, &address);
+    int fd = size ? connect_to(&address, size, limit_s) : -EINVAL;
+    if (fd < 0)
+        return fd;
+    int error = exchange(fd, host, path, limit_s, response);
+    close(fd);
+    return error ? error : take_body(response, answer);
 }
 
 int console_get(const struct server *server, const struct invocation *invocation, const char *path,
                 struct console_answer *answer)
 {
     static struct config config;
-    union address address;
+    struct http_response response = {.body_limit = ANSWER_LIMIT};
+    char why[80];
     *answer = (struct console_answer){0};
     if (!region_read_config(server->region, &config))
         return complain(invocation, EXIT_TEMPORARY, "the server's configuration cannot be read");
@@ -113,24 +133,18 @@ int console_get(const struct server *server, const struct invocation *invocation
     if (!host[0])
         return complain(invocation, EXIT_CONFIGURATION,
                         "this server has no console, which is what remembers; set console.listen");
-    socklen_t size = parse_address(host, &address);
-    int fd = size ? connect_to(&address, size, invocation->timeout_s) : -EINVAL;
-    FILE *out = open_memstream(&answer->body, &answer->length);
-    int error = fd < 0 ? fd : !out ? -ENOMEM : 0;
-    if (!error)
-        error = exchange(fd, host, path, invocation->timeout_s, out);
-    if (fd >= 0)
-        close(fd);
-    if (out && fclose(out) != 0 && !error)
-        error = -ENOMEM;
-    if (!error && !strip_head(answer))
-        error = -EPROTO;
+    http_response_reset(&response);
+    int error = get(host, path, invocation->timeout_s, &response, answer);
+    if (error == -EPIPE)
+        snprintf(why, sizeof why, "its answer was cut after %zu bytes of its body",
+                 response.body_length);
+    else
+        snprintf(why, sizeof why, "%s", strerror(-error));
+    http_response_free(&response);
     if (!error)
         return 0;
-    free(answer->body);
-    answer->body = NULL;
     return complain(
         invocation, EXIT_TEMPORARY,
         "the console at %s does not answer: %s; bulkheadctl workers shows whether it runs", host,
-        strerror(-error));
+        why);
 }

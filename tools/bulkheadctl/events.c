@@ -17,31 +17,12 @@
 
 enum colour event_colour(uint32_t type)
 {
-    switch (type) {
-    case EVENT_WORKER_DIED:
-    case EVENT_WORKER_HUNG:
-    case EVENT_WORKER_QUARANTINED:
-    case EVENT_DB_UNAVAILABLE:
-    case EVENT_GATE_RESET:
-    case EVENT_UNKILLABLE:
-    case EVENT_ROUTE_QUARANTINED:
-    case EVENT_BREAKER_OPEN:
-    case EVENT_LAST_RESORT_BEGAN:
-        return COLOUR_RED;
-    case EVENT_WORKER_DEGRADED:
-    case EVENT_PAUSED:
-    case EVENT_FAULT_START:
-        return COLOUR_YELLOW;
-    case EVENT_WORKER_READY:
-    case EVENT_WORKER_RECOVERED:
-    case EVENT_DB_RECOVERED:
-    case EVENT_ROUTE_RELEASED:
-    case EVENT_BREAKER_CLOSED:
-    case EVENT_LAST_RESORT_ENDED:
-        return COLOUR_GREEN;
-    default:
-        return COLOUR_NONE;
-    }
+    static const enum colour colours[EVENT_TONE_COUNT] = {
+        [EVENT_TONE_INFO] = COLOUR_NONE,    [EVENT_TONE_GOOD] = COLOUR_GREEN,
+        [EVENT_TONE_WARN] = COLOUR_YELLOW,  [EVENT_TONE_BAD] = COLOUR_RED,
+        [EVENT_TONE_FAULT] = COLOUR_YELLOW,
+    };
+    return colours[event_tone(type)];
 }
 
 static void print_line(const struct invocation *invocation, const struct event *event)

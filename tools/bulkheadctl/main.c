@@ -22,11 +22,68 @@
 
 #define TIMEOUT_PRESET_S 30
 
+enum {
+    OPTION_JSON = 256,
+    OPTION_WAIT,
+    OPTION_TIMEOUT,
+    OPTION_FOLLOW,
+    OPTION_SINCE,
+    OPTION_DESCRIBE,
+    OPTION_FORCE,
+    OPTION_CSV,
+    OPTION_FROM,
+    OPTION_TO,
+    OPTION_STEP,
+    OPTION_SERIES,
+    OPTION_LEVEL,
+    OPTION_EVENT,
+    OPTION_REQUEST,
+    OPTION_INTERVAL,
+    OPTION_ONCE,
+    OPTION_COUNT_OF_SNAPSHOTS, /* -n */
+};
+
+static const struct option options[] = {
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"wait", no_argument, NULL, OPTION_WAIT},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"follow", no_argument, NULL, OPTION_FOLLOW},
+    {"since", required_argument, NULL, OPTION_SINCE},
+    {"describe", no_argument, NULL, OPTION_DESCRIBE},
+    {"force", no_argument, NULL, OPTION_FORCE},
+    {"csv", no_argument, NULL, OPTION_CSV},
+    {"from", required_argument, NULL, OPTION_FROM},
+    {"to", required_argument, NULL, OPTION_TO},
+    {"step", required_argument, NULL, OPTION_STEP},
+    {"series", required_argument, NULL, OPTION_SERIES},
+    {"level", required_argument, NULL, OPTION_LEVEL},
+    {"event", required_argument, NULL, OPTION_EVENT},
+    {"request", required_argument, NULL, OPTION_REQUEST},
+    {"interval", required_argument, NULL, OPTION_INTERVAL},
+    {"once", no_argument, NULL, OPTION_ONCE},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {0},
+};
+
+/* Sets of the options that not every command takes. */
+#define TAKES(option) (1u << ((option)-OPTION_JSON))
+#define TAKES_WAIT    (TAKES(OPTION_WAIT) | TAKES(OPTION_TIMEOUT))
+#define TAKES_EVENTS  (TAKES(OPTION_FOLLOW) | TAKES(OPTION_SINCE))
+#define TAKES_HISTORY                                                                 \
+    (TAKES(OPTION_CSV) | TAKES(OPTION_FROM) | TAKES(OPTION_TO) | TAKES(OPTION_STEP) | \
+     TAKES(OPTION_SERIES) | TAKES(OPTION_TIMEOUT))
+#define TAKES_LOGS                                                       \
+    (TAKES(OPTION_LEVEL) | TAKES(OPTION_EVENT) | TAKES(OPTION_REQUEST) | \
+     TAKES(OPTION_FOLLOW)) /* it follows stdin as it is */
+#define TAKES_TOP (TAKES(OPTION_INTERVAL) | TAKES(OPTION_ONCE) | TAKES(OPTION_COUNT_OF_SNAPSHOTS))
+
 static const struct command {
     const char *name,
         *argument; /* argument: NULL none, else its name in the help; in [ ] optional */
     const char *line, *example;
-    bool words; /* takes any number of them, and looks at them itself */
+    bool words;       /* takes any number of them, and looks at them itself */
+    unsigned options; /* besides -d, -s, --json, --help and --version */
     int (*run)(const struct invocation *invocation);
 } commands[] = {
     {"status", NULL, "State of the service on one screen: health, workers, database, rates.",
@@ -34,31 +91,33 @@ static const struct command {
     {"workers", NULL, "The workers and helpers: state, pid, restarts, last death.",
      "bulkheadctl workers --json", .run = command_workers},
     {"metrics", NULL, "All metrics as the console's /metrics; --describe says what they mean.",
-     "bulkheadctl metrics | grep db_", .run = command_metrics},
+     "bulkheadctl metrics | grep db_", .options = TAKES(OPTION_DESCRIBE), .run = command_metrics},
     {"events", NULL, "What happened and why; --follow goes on, --since ID starts after one.",
-     "bulkheadctl events --follow", .run = command_events},
+     "bulkheadctl events --follow", .options = TAKES_EVENTS, .run = command_events},
     {"restart", "SLOT", "Replace the worker in a slot; --wait returns when that is done.",
-     "bulkheadctl restart 2 --wait", .run = command_replace},
+     "bulkheadctl restart 2 --wait", .options = TAKES_WAIT, .run = command_replace},
     {"drain", "SLOT", "Let the worker in a slot finish what it has and end.", "bulkheadctl drain 0",
-     .run = command_replace},
+     .options = TAKES_WAIT, .run = command_replace},
     {"reload", NULL, "Replace all workers one by one; no request is lost.",
-     "bulkheadctl reload --wait", .run = command_replace},
+     "bulkheadctl reload --wait", .options = TAKES_WAIT, .run = command_replace},
     {"stop", NULL, "Stop the service gracefully and wait for its end.",
-     "bulkheadctl stop --timeout 60", .run = command_stop},
+     "bulkheadctl stop --timeout 60", .options = TAKES(OPTION_TIMEOUT), .run = command_stop},
     {"faults", "...", "What is broken on purpose; set KIND key=value ..., clear ID|all; --help.",
      "bulkheadctl faults set crash target=worker:1", .words = true, .run = command_faults},
     {"deaths", "[N|NAME]", "Who died and why, newest first; with a number or name: one report.",
      "bulkheadctl deaths 1", .run = command_deaths},
     {"history", NULL, "The last minutes in numbers; --from -3600, --step 1, --series a,b, --csv.",
-     "bulkheadctl history --csv --step 1 --series requests_per_s,p95_ms", .run = command_history},
+     "bulkheadctl history --csv --step 1 --series requests_per_s,p95_ms", .options = TAKES_HISTORY,
+     .run = command_history},
     {"top", NULL,
      "The service on one screen, every second; q quits, space pauses; -n COUNT, --json.",
-     "bulkheadctl top --interval 0.5", .run = command_top},
+     "bulkheadctl top --interval 0.5", .options = TAKES_TOP, .run = command_top},
     {"logs", NULL,
      "The server's log from stdin, for people; --level, --event, --request; no server.",
-     "journalctl -u bulkhead -o cat -f | bulkheadctl logs", .run = command_logs},
+     "journalctl -u bulkhead -o cat -f | bulkheadctl logs", .options = TAKES_LOGS,
+     .run = command_logs},
     {"backup", "FILE", "A checked copy of the running database; - is stdout.",
-     "bulkheadctl backup /mnt/app.db", .run = command_backup},
+     "bulkheadctl backup /mnt/app.db", .options = TAKES(OPTION_FORCE), .run = command_backup},
     {"restore", "FILE", "Put a backup in the place of a stopped server's database.",
      "bulkheadctl -d /var/lib/bulkhead restore app.db", .run = command_restore},
 };
@@ -79,8 +138,8 @@ static void print_options(void)
            "  -s SOCKET      the server's control socket itself\n"
            "  --json         JSON instead of text; events: one object a line\n"
            "  --wait         restart, drain, reload: return when the workers serve again\n"
-           "  --timeout S    longest wait of --wait and of stop (30)\n"
-           "  --follow       events: go on printing them as they happen\n"
+           "  --timeout S    longest wait of --wait, stop and history (30)\n"
+           "  --follow       events: go on printing them as they happen; logs always does\n"
            "  --since ID     events: only those after this one\n"
            "  --force        backup: replace FILE when it exists\n"
            "  --csv          history: all series as CSV instead of a table of a few\n"
@@ -165,49 +224,6 @@ static bool parse_number(const char *text, uint64_t most, uint64_t *number)
     *number = strtoull(text, &end, 10);
     return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *number <= most;
 }
-
-enum {
-    OPTION_JSON = 256,
-    OPTION_WAIT,
-    OPTION_TIMEOUT,
-    OPTION_FOLLOW,
-    OPTION_SINCE,
-    OPTION_DESCRIBE,
-    OPTION_FORCE,
-    OPTION_CSV,
-    OPTION_FROM,
-    OPTION_TO,
-    OPTION_STEP,
-    OPTION_SERIES,
-    OPTION_LEVEL,
-    OPTION_EVENT,
-    OPTION_REQUEST,
-    OPTION_INTERVAL,
-    OPTION_ONCE
-};
-
-static const struct option options[] = {
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"wait", no_argument, NULL, OPTION_WAIT},
-    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-    {"follow", no_argument, NULL, OPTION_FOLLOW},
-    {"since", required_argument, NULL, OPTION_SINCE},
-    {"describe", no_argument, NULL, OPTION_DESCRIBE},
-    {"force", no_argument, NULL, OPTION_FORCE},
-    {"csv", no_argument, NULL, OPTION_CSV},
-    {"from", required_argument, NULL, OPTION_FROM},
-    {"to", required_argument, NULL, OPTION_TO},
-    {"step", required_argument, NULL, OPTION_STEP},
-    {"series", required_argument, NULL, OPTION_SERIES},
-    {"level", required_argument, NULL, OPTION_LEVEL},
-    {"event", required_argument, NULL, OPTION_EVENT},
-    {"request", required_argument, NULL, OPTION_REQUEST},
-    {"interval", required_argument, NULL, OPTION_INTERVAL},
-    {"once", no_argument, NULL, OPTION_ONCE},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {0},
-};
 
 enum next { GO_ON, SHOW_HELP, SHOW_VERSION, BAD_USAGE }; /* the greatest wins */
 
@@ -333,6 +349,29 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+/* The bit of an option that not every command takes; 0 for the others. */
+static unsigned bit_of(int option)
+{
+    if (option == 'n')
+        return TAKES(OPTION_COUNT_OF_SNAPSHOTS);
+    return option > OPTION_JSON ? TAKES(option) : 0;
+}
+
+/* An option that the command does not look at was meant to do something. 0 or an exit code. */
+static int check_options(const struct invocation *invocation, const struct command *command,
+                         unsigned given)
+{
+    unsigned foreign = given & ~command->options;
+    if (foreign == 0)
+        return 0;
+    for (size_t i = 0; options[i].name; i++)
+        if (foreign & bit_of(options[i].val))
+            return complain(invocation, EXIT_CONFIGURATION, "%s takes no --%s; bulkheadctl --help",
+                            command->name, options[i].name);
+    return complain(invocation, EXIT_CONFIGURATION, "%s takes no -n; bulkheadctl --help",
+                    command->name);
+}
+
 /* What follows the command's name is exactly what the command takes. 0 or an exit code. */
 static int take_arguments(struct invocation *invocation, const struct command *command, int count,
                           char **arguments)
@@ -370,10 +409,12 @@ int main(int argc, char **argv)
     struct invocation invocation = {.timeout_s = TIMEOUT_PRESET_S};
     enum next next = GO_ON;
     int option;
+    unsigned given = 0;
     /* To the end, whatever comes: only then has getopt moved the command's name to optind. */
     while ((option = getopt_long(argc, argv, "d:s:n:hV", options, NULL)) != -1) {
         enum next this = take_option(&invocation, option);
         next = this > next ? this : next;
+        given |= bit_of(option);
     }
     if (next == BAD_USAGE)
         return EXIT_CONFIGURATION;
@@ -387,13 +428,16 @@ int main(int argc, char **argv)
     if (!command)
         return complain(&invocation, EXIT_CONFIGURATION, "%s: no such command; bulkheadctl --help",
                         argv[optind]);
-    int code = take_arguments(&invocation, command, argc - optind - 1, argv + optind + 1);
+    int code = check_options(&invocation, command, given);
+    if (!code)
+        code = take_arguments(&invocation, command, argc - optind - 1, argv + optind + 1);
     if (code)
         return code;
     invocation.verb = command->name;
     invocation.colour = terminal_wants_colour(STDOUT_FILENO);
     code = command->run(&invocation);
-    /* A full disk or a file that cannot be written; a pipe that nobody reads any more is no error. */
+    /* A full disk or a file that cannot be written; a pipe that nobody reads any more is no error.
+     */
     if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE && code == 0)
         return complain(&invocation, EXIT_TEMPORARY, "what was found could not be written: %s",
                         strerror(errno));

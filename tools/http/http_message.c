@@ -9,11 +9,12 @@
 void http_response_reset(struct http_response *response)
 {
     char *body = response->body;
-    size_t capacity = response->body_capacity;
+    size_t capacity = response->body_capacity, limit = response->body_limit;
     /* The line buffer needs no clearing and is most of the struct. */
     memset(response, 0, offsetof(struct http_response, line));
     response->body = body;
     response->body_capacity = capacity;
+    response->body_limit = limit;
     response->keep_alive_timeout_s = -1;
 }
 
@@ -24,10 +25,15 @@ void http_response_free(struct http_response *response)
     response->body_capacity = 0;
 }
 
+static size_t body_limit(const struct http_response *response)
+{
+    return response->body_limit ? response->body_limit : HTTP_BODY_LIMIT;
+}
+
 static int append_body(struct http_response *response, const char *data, size_t length)
 {
     size_t needed = response->body_length + length;
-    if (needed > HTTP_BODY_LIMIT)
+    if (needed > body_limit(response))
         return -EMSGSIZE;
     if (needed > response->body_capacity) {
         size_t capacity = response->body_capacity ? response->body_capacity : 1024;
@@ -112,7 +118,7 @@ static int parse_length(struct http_response *response, const char *value)
         return -EPROTO;
     for (; is_digit(*value); value++) {
         length = length * 10 + (uint64_t)(*value - '0');
-        if (length > HTTP_BODY_LIMIT)
+        if (length > body_limit(response))
             return -EMSGSIZE;
     }
     value += strspn(value, " \t");

@@ -40,6 +40,7 @@ struct http_response {
     int keep_alive_timeout_s; /* as advertised, -1 when it was not */
     char *body;
     size_t body_length;
+    size_t body_limit; /* the caller's, kept by a reset; 0: HTTP_BODY_LIMIT */
 
     /* the parser's own */
     bool chunked;

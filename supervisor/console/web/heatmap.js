@@ -81,7 +81,7 @@ function gridOf({ model, span }, width) {
   const step = STEPS.find((seconds) => room / (span.seconds / seconds) >= LEAST_CELL) || STEPS.at(-1);
   const end = Math.ceil((Math.floor(last) + 1) / step) * step;
   const count = Math.floor(span.seconds / step);
-  const down = downIntervals(model.events, serverNow(model));
+  const down = downIntervals(model.events, model.state.slots, serverNow(model));
   const columns = Array.from({ length: count }, (_, i) => end - (count - i) * step);
   const shown = used(model.components, down);
   const cells = shown.map(({ component, row }) => columns.map((from) =>

@@ -53,20 +53,6 @@ export function helpers(state) {
 
 /* ---- events ---- */
 
-const EVENT_TONES = {
-  fault_start: 'fault', fault_end: 'fault',
-  worker_died: 'bad', worker_hung: 'bad', worker_quarantined: 'bad', worker_accused: 'bad',
-  unkillable: 'bad', db_unavailable: 'bad', gate_reset: 'bad', backup_failed: 'bad',
-  worker_degraded: 'warn', breaker_open: 'warn', breaker_half_open: 'warn',
-  route_quarantined: 'warn', supervisor_paused: 'warn', wal_pinned: 'warn', db_reopen: 'warn',
-  worker_ready: 'good', worker_recovered: 'good', db_recovered: 'good', breaker_closed: 'good',
-  route_released: 'good',
-};
-
-export function eventTone(event) {
-  return EVENT_TONES[event.event] || 'info';
-}
-
 /** The component an event belongs to. */
 export function eventLane(event) {
   const name = event.event;
@@ -129,8 +115,9 @@ function databaseState(text) {
   return /database (?:is|was) (\w+)/.exec(text)?.[1];
 }
 
-/** When components were down: id -> intervals {fromMs, toMs}; ids as in /api/components. */
-export function downIntervals(events, nowMs) {
+/** When components were down: id -> intervals {fromMs, toMs}; ids as in /api/components. A slot where
+ *  nothing is wanted any more tells no event of it: the state's slots end what is open there. */
+export function downIntervals(events, slots, nowMs) {
   const down = new Map();
   const open = new Map();
   const begin = (id, atMs) => {
@@ -155,6 +142,9 @@ export function downIntervals(events, nowMs) {
     else if (event.event === 'db_recovered')
       ['database', 'db_read', 'db_write'].forEach((id) => end(id, event.atMs));
   }
+  for (const slot of slots)
+    if (slot.kind === 'worker' && slot.state === 'empty')
+      end(`worker:${slot.slot}`, Date.parse(slot.since));
   return down;
 }
 

@@ -7,7 +7,7 @@
 
 import { el, empty, reconcile, replaceWhen, setAttribute, setText, svg } from './dom.js';
 import { clock, words } from './format.js';
-import { bands, eventLane, eventTone } from './meaning.js';
+import { bands, eventLane } from './meaning.js';
 import { serverNow } from './model.js';
 
 const LANE = 40, AXIS = 24, MARK = 7, LABEL_WIDE = 104, LABEL_NARROW = 76, LIST_MOST = 200;
@@ -113,7 +113,7 @@ function place(events, lanes, scale) {
     const lane = byLane(event);
     const x = Math.max(scale(event.atMs), next.get(lane) ?? -Infinity);
     next.set(lane, x + MARK * 2 + 3);
-    spots.set(event.id, { x, y: lanes.indexOf(lane) * LANE + LANE / 2, lane, tone: eventTone(event) });
+    spots.set(event.id, { x, y: lanes.indexOf(lane) * LANE + LANE / 2, lane, tone: event.tone });
   }
   return spots;
 }
@@ -202,7 +202,7 @@ const SHAPES = {
 };
 
 function shapeOf(event) {
-  return event.event === 'fault_end' ? 'ended' : eventTone(event);
+  return event.event === 'fault_end' ? 'ended' : event.tone;
 }
 
 function mark(shape) {

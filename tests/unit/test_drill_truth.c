@@ -214,6 +214,21 @@ static void a_drill_without_a_fault_is_all_calm(void **unused)
     NEAR(result.calm_s, END_S - 32);
 }
 
+static void what_follows_a_fault_lasts_longer_than_its_truths(void **unused)
+{
+    (void)unused;
+    read_spec(RELOAD, "");
+    truth_make_calm(&spec, 125, 100);
+    NEAR(spec.before_s, 125);
+    NEAR(spec.after_s, 30);
+    NEAR(spec.load.rps, 100);
+    read_spec("", "");
+    truth_make_calm(&spec, 125, 100);
+    NEAR(spec.before_s, 125);
+    NEAR(spec.after_s, 3);
+    NEAR(spec.load.rps, 300);
+}
+
 static void figures_of_several_drills_are_those_of_their_sums(void **unused)
 {
     (void)unused;
@@ -278,6 +293,7 @@ int main(void)
         cmocka_unit_test(what_begins_with_the_end_of_a_fault_is_still_found),
         cmocka_unit_test(what_must_stay_quiet_must_do_so_to_the_end),
         cmocka_unit_test(a_drill_without_a_fault_is_all_calm),
+        cmocka_unit_test(what_follows_a_fault_lasts_longer_than_its_truths),
         cmocka_unit_test(figures_of_several_drills_are_those_of_their_sums),
         cmocka_unit_test(a_metric_that_is_no_series_is_named),
     };

@@ -2,6 +2,7 @@
 #include "tools/drill/truth.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,18 @@
 #define FETCH_LIMIT_MS 5000
 #define PATH_ROOM      512
 #define CALM           "calm"
-#define EARLY_S        1 /* a truth begins that long before its fault: the calm ends there */
+#define AFTERMATH_S    30 /* the least after a fault; its truths are over in the middle of it */
+#define EARLY_S        1  /* a truth begins that long before its fault: the calm ends there */
+
+void truth_make_calm(struct spec *spec, double calm_s, double rps)
+{
+    spec->before_s = fmax(spec->before_s, calm_s);
+    if (spec->step_count == 0)
+        return;
+    spec->after_s = fmax(spec->after_s, AFTERMATH_S);
+    if (rps > 0 && rps < spec->load.rps)
+        spec->load.rps = rps;
+}
 
 /* ---- the history --------------------------------------------------------------------------- */
 

@@ -28,6 +28,11 @@ struct truth_result {
     json_t *alarms;                  /* [{metric,t_s,value,expected,score}]; owned */
 };
 
+/* What a drill is like whose alarms are judged: a calm long enough to know what is usual, at most
+ * rps requests a second (0: as the file says), and time after the fault in which an alarm is false.
+ * One without a fault is about its load, and keeps it. */
+void truth_make_calm(struct spec *spec, double calm_s, double rps);
+
 /* The history from the steady phase to the end, from the console at HOST:PORT, into the evidence.
  * False with the evidence's trouble set. Blocks for 5 s at most. */
 bool truth_keep_history(struct evidence *evidence, const char *console);

@@ -201,7 +201,7 @@ def test_drills_show_what_they_broke(tmp_path):
     print(f"{len(judged)} drills: recall {recall:.3f} ({sums['found']} of {sums['expected']}), "
           f"precision {precision:.3f} ({sums['false_alarms']} false alarms, {sums['unjudged']} not "
           f"judged), worst delay {worst:.1f} s, {sums['calm_alarms']} alarms in "
-          f"{sums['calm_s']:.0f} s of calm; not judged: {not_judged or 'none'}")
+          f"{sums['calm_s']:.0f} s of calm in which one was possible; not judged: {not_judged or 'none'}")
     assert not not_judged, "a fault that was not shown to strike proves nothing: run these again"
     assert recall >= 0.95 and precision >= 0.9 and worst <= 5, judged
 
@@ -255,7 +255,40 @@ def test_what_a_truth_names_is_looked_at(tmp_path):
              "anomaly": [{"metric": "restarts_per_s", "expected": True}]}
     truth.write_text(json.dumps({"faults": [fault]}))
     assert lines(anomaly("--json", path).stdout)[-1]["alarms"] == 0  # it is not a usual one
-    assert lines(anomaly("--json", "--truth", truth, path).stdout)[-1]["recall"] == 1
+    for words in ([], ["--metric", "db_up"]):
+        assert lines(anomaly("--json", "--truth", truth, *words, path).stdout)[-1]["recall"] == 1
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_a_truth_of_a_metric_that_is_not_there_is_an_error(tmp_path, expected):
+    """It would be missed, or quiet, whatever was broken."""
+    path, truth = write_series(tmp_path / "h.csv", [1] * 60, "db_up"), tmp_path / "truth.json"
+    truth.write_text(json.dumps({"faults": [
+        {"fault": "kill", "from": 1700000050, "to": 1700000050,
+         "anomaly": [{"metric": "deaths_per_s", "expected": expected}]}]}))
+    for words in ([], ["--metric", "db_up"]):
+        done = anomaly("--truth", truth, *words, path)
+        assert done.returncode == 78 and done.stdout == "", done
+        assert done.stderr == (f"anomaly: {truth}, kill: metric deaths_per_s: {path} has none of "
+                               "this name; there are: db_up\n")
+
+
+def test_the_benchmark_takes_a_gap_for_no_detection(tmp_path):
+    """An empty first cell, one in between, one in the window: the spike beside it is found."""
+    values = [20 + i % 7 for i in range(1000)]
+    values[800:806] = [""] + [900] * 5
+    values[0] = values[500] = ""
+    (tmp_path / "data/own").mkdir(parents=True)
+    (tmp_path / "labels").mkdir()
+    write_series(tmp_path / "data/own/a.csv", values)
+    (tmp_path / "labels/combined_windows.json").write_text(json.dumps(
+        {"own/a.csv": [[stamp(1700000795), stamp(1700000815)]]}))
+    done = anomaly("--nab", tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done
+    rows = [line.split() for line in done.stdout.splitlines()[1:-1]]
+    assert [row[0] for row in rows] == ["batch"] * 3 + ["gaussian"] * 3, done.stdout
+    for row in rows:  # found, and nothing besides: also not the gaps
+        assert row[5:] == ["1/1", "0"] and float(row[2]) > 70, done.stdout
 
 
 def test_a_plot_is_one_file_without_markup_of_others(tmp_path):

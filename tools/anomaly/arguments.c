@@ -71,7 +71,7 @@ static const char help[] =
     "\n"
     "What\n"
     "  --metric NAME         repeatable; without it the usual ones below, or all of a file that\n"
-    "                        has none of those\n"
+    "                        has none of those; what --truth names is looked at in any case\n"
     "  --preset lab          points a second apart: window 120, level of 5, score 4, an alarm "
     "when\n"
     "                        3 of 5 points score it (default)\n"

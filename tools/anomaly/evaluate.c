@@ -10,35 +10,68 @@ static bool in_time(const struct truth *truth, const struct raised_alarm *alarm)
     return alarm->at_s >= truth->from_s - EARLY_S && alarm->at_s <= truth->to_s + truth->grace_s;
 }
 
-enum verdict { VERDICT_TRUE, VERDICT_FALSE, VERDICT_NONE };
-
-static enum verdict judge(const struct truth *truths, size_t count,
-                          const struct raised_alarm *alarm)
+/* The first truth that expects this alarm, and that no earlier one has found. NULL: none. */
+static struct truth *awaited_by(struct truth *truths, size_t count,
+                                const struct raised_alarm *alarm)
 {
-    bool judged = false, of_a_fault = false, denied = false;
+    for (size_t i = 0; i < count; i++)
+        if (truths[i].expected && !truths[i].found && in_time(&truths[i], alarm) &&
+            strcmp(truths[i].metric, alarm->metric) == 0)
+            return &truths[i];
+    return NULL;
+}
+
+static bool speaks_of(const struct truth *truths, size_t count, const char *fault,
+                      const char *metric)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(truths[i].fault, fault) == 0 && strcmp(truths[i].metric, metric) == 0)
+            return true;
+    return false;
+}
+
+/* Of an alarm that no truth awaits. */
+static bool is_false(const struct truth *truths, size_t count, const struct raised_alarm *alarm)
+{
+    bool judged = false, of_another = false;
     for (size_t i = 0; i < count; i++) {
         bool same = strcmp(truths[i].metric, alarm->metric) == 0;
         judged |= same && truths[i].expected;
         if (!in_time(&truths[i], alarm))
             continue;
-        of_a_fault = true;
-        if (same && truths[i].expected)
-            return VERDICT_TRUE;
-        denied |= same;
+        if (same)
+            return true;
+        of_another |= !speaks_of(truths, count, truths[i].fault, alarm->metric);
     }
-    return denied || (judged && !of_a_fault) ? VERDICT_FALSE : VERDICT_NONE;
+    return judged && !of_another;
 }
 
-static void find(struct truth *truth, const struct raised_alarm *alarms, size_t count)
+static void find(struct truth *truth, const struct raised_alarm *alarm)
 {
-    truth->found = false;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(truth->metric, alarms[i].metric) != 0 || !in_time(truth, &alarms[i]))
-            continue;
-        double delay_s = alarms[i].at_s > truth->from_s ? alarms[i].at_s - truth->from_s : 0;
-        if (!truth->found || delay_s < truth->delay_s)
-            truth->delay_s = delay_s;
-        truth->found = true;
+    truth->found = true;
+    truth->delay_s = alarm->at_s > truth->from_s ? alarm->at_s - truth->from_s : 0;
+}
+
+static void find_denied(struct truth *truths, size_t count, const struct raised_alarm *alarm)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!truths[i].expected && !truths[i].found && in_time(&truths[i], alarm) &&
+            strcmp(truths[i].metric, alarm->metric) == 0)
+            find(&truths[i], alarm);
+}
+
+static void judge(struct truth *truths, size_t count, const struct raised_alarm *alarm,
+                  struct evaluation *result)
+{
+    struct truth *awaited = awaited_by(truths, count, alarm);
+    find_denied(truths, count, alarm);
+    if (awaited) {
+        find(awaited, alarm);
+        result->true_alarms += 1;
+    } else if (is_false(truths, count, alarm)) {
+        result->false_alarms += 1;
+    } else {
+        result->unjudged += 1;
     }
 }
 
@@ -46,24 +79,19 @@ struct evaluation evaluate(struct truth *truths, size_t truth_count,
                            const struct raised_alarm *alarms, size_t alarm_count)
 {
     struct evaluation result = {.recall = 1, .precision = 1};
+    for (size_t i = 0; i < truth_count; i++)
+        truths[i].found = false;
+    for (size_t i = 0; i < alarm_count; i++)
+        judge(truths, truth_count, &alarms[i], &result);
     for (size_t i = 0; i < truth_count; i++) {
-        struct truth *truth = &truths[i];
-        find(truth, alarms, alarm_count);
-        if (!truth->expected)
-            continue;
-        result.expected += 1;
-        if (!truth->found)
+        const struct truth *truth = &truths[i];
+        result.expected += truth->expected;
+        if (!truth->expected || !truth->found)
             continue;
         result.found += 1;
         result.mean_delay_s += truth->delay_s;
         if (truth->delay_s > result.worst_delay_s)
             result.worst_delay_s = truth->delay_s;
-    }
-    for (size_t i = 0; i < alarm_count; i++) {
-        enum verdict verdict = judge(truths, truth_count, &alarms[i]);
-        result.true_alarms += verdict == VERDICT_TRUE;
-        result.false_alarms += verdict == VERDICT_FALSE;
-        result.unjudged += verdict == VERDICT_NONE;
     }
     if (result.found)
         result.mean_delay_s /= result.found;

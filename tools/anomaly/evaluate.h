@@ -4,12 +4,14 @@
  *
  * A truth is one metric of one fault: from, to, and whether it should have shown it. It is found by
  * an alarm raised from a second before it begins (a sample has the time of its second) until
- * `grace_s` after it ends (a queue has to drain; what had stopped comes back).
+ * `grace_s` after it ends (a queue has to drain; what had stopped comes back). One alarm finds one
+ * truth: the first in time is true. A further one is false, as one of an outage that is told twice,
+ * or of a recovery that is told after the outage.
  *
- * Judged are the metrics of truths that expect something. Of their alarms those in time for a truth
- * of their metric are true, those in time for one that expects nothing or for none at all false;
- * those in time only for faults that say nothing of their metric are not judged: a fault may well
- * show in more than it must.
+ * Judged are the metrics of truths that expect something. Their alarms that are not true are false,
+ * in time or not; so is any alarm in time for a truth that expects its metric to be quiet. But what
+ * is raised in time for a fault that says nothing at all of its metric is not judged: a fault may
+ * well show in more than it must. Truths with the same fault's name are of one fault.
  */
 #ifndef BULKHEAD_ANOMALY_EVALUATE_H
 #define BULKHEAD_ANOMALY_EVALUATE_H
@@ -27,7 +29,7 @@ struct truth {
 
     /* filled in by evaluate() */
     bool found;
-    double delay_s; /* of the first alarm in time, from the beginning; 0 at least */
+    double delay_s; /* of the alarm that found it, from the beginning; 0 at least */
 };
 
 struct raised_alarm {
@@ -42,6 +44,7 @@ struct evaluation {
     double mean_delay_s, worst_delay_s; /* of the found */
 };
 
+/* The alarms in the order in which they were raised. */
 struct evaluation evaluate(struct truth *truths, size_t truth_count,
                            const struct raised_alarm *alarms, size_t alarm_count);
 

@@ -92,23 +92,35 @@ static bool is_watched(const struct analysis *analysis, unsigned column)
     return false;
 }
 
-/* What a truth speaks of is looked at as well: otherwise it would be missed for that alone. */
+static int no_such_truth(struct session *session, const struct truth *truth)
+{
+    char there[3400];
+    list_columns(&session->table, there, sizeof there);
+    return problem_set(&session->problem, EXIT_CONFIGURATION,
+                       "%.200s, %s: metric %s: %.200s has none of this name; there are:%s",
+                       session->arguments->truth, truth->fault, truth->metric,
+                       session->arguments->source, there);
+}
+
+/* What a truth speaks of is looked at as well: otherwise it would be missed, or quiet, for that
+ * alone. What the data does not have can be neither. */
 static int watch_truths(struct session *session)
 {
-    int result = 0;
-    for (size_t i = 0; i < session->truths.count && result == 0; i++) {
-        int column = table_column(&session->table, session->truths.all[i].metric);
-        if (column >= 0 && !is_watched(&session->analysis, (unsigned)column))
-            result = watch(session, (unsigned)column);
+    for (size_t i = 0; i < session->truths.count; i++) {
+        const struct truth *truth = &session->truths.all[i];
+        int column = table_column(&session->table, truth->metric);
+        if (column < 0)
+            return no_such_truth(session, truth);
+        if (!is_watched(&session->analysis, (unsigned)column) &&
+            watch(session, (unsigned)column) < 0)
+            return -1;
     }
-    return result;
+    return 0;
 }
 
 static int choose_metrics(struct session *session)
 {
     int result = 0;
-    session->analysis.preset = session->arguments->preset;
-    session->analysis.table = &session->table;
     if (session->arguments->metric_count > 0)
         return watch_named(session);
     for (const char *const *name = floors_default_metrics; *name && result == 0; name++) {
@@ -117,7 +129,7 @@ static int choose_metrics(struct session *session)
             result = watch(session, (unsigned)column);
     }
     if (session->analysis.watched_count > 0)
-        return result == 0 ? watch_truths(session) : result;
+        return result;
     for (unsigned column = 0; column < session->table.columns && result == 0; column++)
         result = watch(session, column);
     return result;
@@ -139,7 +151,11 @@ static int learn(struct session *session)
 static int begin(void *context)
 {
     struct session *session = context;
+    session->analysis.preset = session->arguments->preset;
+    session->analysis.table = &session->table;
     int result = choose_metrics(session);
+    if (result == 0)
+        result = watch_truths(session);
     return result == 0 ? learn(session) : result;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ static const struct nab_profile profiles[] = {
 };
 #define PROFILES (sizeof profiles / sizeof *profiles)
 
-/* A detector gives every row of a file a score. */
+/* A detector gives every row of a file a score. A gap is not looked at and has none: 0, which the
+ * threshold that serves best takes for no detection. */
 typedef void scorer(const struct table *table, const struct detector_preset *preset,
                     double *scores);
 
@@ -42,11 +44,35 @@ static void score_own(const struct table *table, const struct detector_preset *p
     int64_t now_s = 0;
     detector_open(detector, preset, (struct detector_metric){0, false}, table_step_s(table));
     for (size_t row = 0; row < table->rows; row++) {
+        double value = table_cell(table, row, 0);
         now_s = step_forward(table, row, now_s);
-        struct detector_result result = detector_take(detector, now_s, table_cell(table, row, 0));
+        scores[row] = 0;
+        if (!isfinite(value))
+            continue;
+        struct detector_result result = detector_take(detector, now_s, value);
         scores[row] = result.anomalous && !result.raised ? 0 : result.score;
     }
     free(detector);
+}
+
+/* The points of these rows, both included. False with nothing changed: all are gaps. */
+static bool normal_of(const struct table *table, size_t from, size_t to, double *mean, double *sd)
+{
+    double count = 0, sum = 0, squares = 0;
+    for (size_t row = from; row <= to; row++) {
+        double value = table_cell(table, row, 0);
+        count += isfinite(value);
+        sum += isfinite(value) ? value : 0;
+    }
+    if (count < 1)
+        return false;
+    *mean = sum / count;
+    for (size_t row = from; row <= to; row++) {
+        double distance = table_cell(table, row, 0) - *mean;
+        squares += isfinite(distance) ? distance * distance : 0;
+    }
+    *sd = squares > 0 ? sqrt(squares / count) : 0.000001;
+    return true;
 }
 
 /* The benchmark's own baseline, to see that the scorer is right. A normal distribution over 6400
@@ -58,21 +84,14 @@ static void score_gaussian(const struct table *table, const struct detector_pres
     enum { WINDOW = 6400, STEP = 100 };
     (void)preset;
     double mean = 0, sd = 1;
+    bool known = false;
     for (size_t row = 0; row < table->rows; row++) {
-        double distance = fabs(table_cell(table, row, 0) - mean), squares = 0;
+        double distance = fabs(table_cell(table, row, 0) - mean);
         double likelihood = 1 - 0.5 * erfc(distance / sd / sqrt(2));
-        scores[row] = row ? round(likelihood * WRITTEN) / WRITTEN : 0;
+        scores[row] = known && isfinite(distance) ? round(likelihood * WRITTEN) / WRITTEN : 0;
         if (row >= WINDOW && (row + 1 - WINDOW) % STEP)
             continue;
-        size_t from = row >= WINDOW ? row + 1 - WINDOW : 0;
-        double count = (double)(row + 1 - from);
-        mean = 0;
-        for (size_t i = from; i <= row; i++)
-            mean += table_cell(table, i, 0);
-        mean /= count;
-        for (size_t i = from; i <= row; i++)
-            squares += (table_cell(table, i, 0) - mean) * (table_cell(table, i, 0) - mean);
-        sd = squares > 0 ? sqrt(squares / count) : 0.000001;
+        known |= normal_of(table, row >= WINDOW ? row + 1 - WINDOW : 0, row, &mean, &sd);
     }
 }
 

@@ -5,8 +5,8 @@
  *   {"faults": [{"fault": "kill storm", "from": "2026-11-26T00:50:00Z", "to": 1795653690.5,
  *                "grace_s": 10, "anomaly": [{"metric": "deaths_per_s", "expected": true}]}]}
  *
- * Times are seconds since 1970 or RFC 3339; grace_s is 10 unless said. `anomaly` is what a drill
- * file has under that name.
+ * Times are seconds since 1970 or RFC 3339. Until grace_s after `to`, 10 unless said, an alarm is
+ * in time. `anomaly` is what a drill file has under that name.
  */
 #ifndef BULKHEAD_ANOMALY_TRUTH_FILE_H
 #define BULKHEAD_ANOMALY_TRUTH_FILE_H

@@ -130,16 +130,6 @@ static int open_signals(void)
     return fd;
 }
 
-/* A calm long enough to know what is usual, under a load that leaves the machine alone. A drill
- * without a fault is about its load, and keeps it. */
-static void make_calm(const struct options *options, struct spec *spec)
-{
-    if (options->calm_s > spec->before_s)
-        spec->before_s = options->calm_s;
-    if (options->rps > 0 && options->rps < spec->load.rps && spec->step_count > 0)
-        spec->load.rps = options->rps;
-}
-
 static int command_run(const struct options *options, struct spec *spec)
 {
     static struct tally tally[FILES_MAX];
@@ -155,7 +145,8 @@ static int command_run(const struct options *options, struct spec *spec)
             errx(EXIT_BAD_FILE, "%s", error); /* changed since it was checked */
         if (options->is_short && options->all && !spec->has_short)
             continue;
-        make_calm(options, spec);
+        if (options->calm_s > 0)
+            truth_make_calm(spec, options->calm_s, options->rps);
         bool there = run_one(options, &how, spec, arm_of(options), &tally[count]);
         if (was_held_up(&tally[count]))
             there = run_one(options, &how, spec, arm_of(options), &tally[count]);

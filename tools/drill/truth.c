@@ -2,12 +2,12 @@
 #include "tools/drill/truth.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/clock.h"
 #include "common/labels.h"
 #include "tools/anomaly/analysis.h"
 #include "tools/anomaly/floors.h"
@@ -18,7 +18,18 @@
 #define FETCH_LIMIT_MS 5000
 #define PATH_ROOM      512
 #define CALM           "calm"
-#define EARLY_S        1 /* a truth begins that long before its fault: the calm ends there */
+#define AFTERMATH_S    30 /* the least after a fault; its truths are over in the middle of it */
+#define EARLY_S        1  /* a truth begins that long before its fault: the calm ends there */
+
+void truth_make_calm(struct spec *spec, double calm_s, double rps)
+{
+    spec->before_s = fmax(spec->before_s, calm_s);
+    if (spec->step_count == 0)
+        return;
+    spec->after_s = fmax(spec->after_s, AFTERMATH_S);
+    if (rps > 0 && rps < spec->load.rps)
+        spec->load.rps = rps;
+}
 
 /* ---- the history --------------------------------------------------------------------------- */
 
@@ -105,7 +116,16 @@ static double truth_from_s(const struct evidence *evidence, const struct spec_an
     return from_s;
 }
 
-/* What follows a fault until the drill ends is its aftermath. A drill without one is all calm. */
+/* Seconds after the fault in which its truth may still be told. What is seen in its last second is
+ * in the mean of the last `recent` points for as long, and an alarm comes within `of` points of the
+ * first that stands out. What must be quiet must be so to the end. */
+static double grace_s(const struct spec_anomaly *anomaly, double to_s, double end_s)
+{
+    double rest_s = end_s > to_s ? end_s - to_s : 0;
+    return anomaly->expected ? detector_lab.recent + detector_lab.of : rest_s;
+}
+
+/* A truth ends with the last fault. A drill without one is all calm. */
 static json_t *truths_of(const struct evidence *evidence)
 {
     const struct spec *spec = evidence->spec;
@@ -123,7 +143,7 @@ static json_t *truths_of(const struct evidence *evidence)
         json_array_append_new(all, entry(anomaly->metric, anomaly->expected));
         json_array_append_new(faults, json_pack("{ss,sf,sf,sf,so}", "fault", spec->name, "from",
                                                 from_s, "to", to_s, "grace_s",
-                                                end_s > to_s ? end_s - to_s : 0, "anomaly", all));
+                                                grace_s(anomaly, to_s, end_s), "anomaly", all));
     }
     return json_pack("{so}", "faults", faults);
 }
@@ -175,6 +195,22 @@ static int look(const struct spec *spec, const struct table *table, struct analy
     return 0;
 }
 
+static bool in_calm(const struct evidence *evidence, int64_t time_s)
+{
+    return evidence->spec->step_count == 0 ||
+           (double)time_s < unix_s(evidence, evidence->fault_ns) - EARLY_S;
+}
+
+/* Rows of the calm, a second each, at which an alarm was possible: the first ones are not scored,
+ * and the next are too few to raise one. */
+static double judged_calm_s(const struct evidence *evidence, const struct table *table)
+{
+    unsigned calm_s = 0;
+    for (size_t row = detector_lab.warm_up + detector_lab.needed - 1; row < table->rows; row++)
+        calm_s += in_calm(evidence, table->time_s[row]);
+    return calm_s;
+}
+
 static void tell_alarms(const struct evidence *evidence, const struct analysis *analysis,
                         struct truth_result *result)
 {
@@ -183,7 +219,7 @@ static void tell_alarms(const struct evidence *evidence, const struct analysis *
     for (size_t i = 0; i < analysis->alarm_count; i++) {
         const struct alarm *alarm = &analysis->alarms[i];
         double t_s = (double)alarm->from_s - fault_s;
-        result->calm_alarms += evidence->spec->step_count == 0 || t_s < -EARLY_S;
+        result->calm_alarms += in_calm(evidence, alarm->from_s);
         json_array_append_new(result->alarms,
                               json_pack("{ss,sf,sf,sf,sf}", "metric", alarm->metric, "t_s", t_s,
                                         "value", alarm->value, "expected", alarm->expected, "score",
@@ -225,8 +261,10 @@ static int judge_files(const struct evidence *evidence, const char *directory,
         error = look(evidence->spec, &table, &analysis, problem);
     if (!error)
         error = hold_against(&analysis, &truths, result, problem);
-    if (!error)
+    if (!error) {
         tell_alarms(evidence, &analysis, result);
+        result->calm_s = judged_calm_s(evidence, &table);
+    }
     analysis_free(&analysis);
     table_free(&table);
     free(truths.all);
@@ -237,8 +275,7 @@ int truth_judge(const struct evidence *evidence, const char *directory, struct t
                 char *error, size_t size)
 {
     static struct problem problem;
-    *result = (struct truth_result){.calm_s = (double)(evidence->fault_ns - evidence->before_ns) /
-                                              (double)NS_PER_S};
+    *result = (struct truth_result){0};
     if (write_files(evidence, directory, &problem) == 0 &&
         judge_files(evidence, directory, result, &problem) == 0)
         return 0;
@@ -299,7 +336,8 @@ void truth_print(const struct truth_result *result, FILE *out)
     const struct evaluation *figures = &result->evaluation;
     fprintf(out,
             "  anomaly  recall %.3f (%u of %u), precision %.3f (%u of %u alarms, %u more not "
-            "judged), delay mean %.1f s, worst %.1f s; %u alarms in %.0f s of calm\n",
+            "judged), delay mean %.1f s, worst %.1f s; %u alarms in %.0f s "
+            "of calm in which one was possible\n",
             figures->recall, figures->found, figures->expected, figures->precision,
             figures->true_alarms, figures->true_alarms + figures->false_alarms, figures->unjudged,
             figures->mean_delay_s, figures->worst_delay_s, result->calm_alarms, result->calm_s);

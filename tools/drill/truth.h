@@ -3,7 +3,8 @@
  * Did what was broken stand out? After a calm long enough to know what is usual, the history of the
  * drill's own console goes through the detector of tools/anomaly, and its alarms are held against
  * the truths of the drill's file. In the calm no metric that is looked at may raise one: that is a
- * truth too, and each such alarm a false one.
+ * truth too, and each such alarm a false one. A truth that expects an alarm ends some seconds after
+ * the last fault, and one alarm finds it; one that denies it lasts to the end.
  *
  * It owns the two files it writes, in the form `anomaly --truth` takes. It knows nothing of what a
  * good answer is: verdict.h does.
@@ -21,11 +22,16 @@
 struct truth_result {
     struct evaluation evaluation;
     unsigned calm_alarms; /* of the false ones, those before the fault */
-    double calm_s;
+    double calm_s;        /* in which an alarm was possible: not the detector's warm-up */
     unsigned truth_count;
     struct truth truth[TRUTH_LINES]; /* of the file, in its order; the calm's are not among them */
     json_t *alarms;                  /* [{metric,t_s,value,expected,score}]; owned */
 };
+
+/* What a drill is like whose alarms are judged: a calm long enough to know what is usual, at most
+ * rps requests a second (0: as the file says), and time after the fault in which an alarm is false.
+ * One without a fault is about its load, and keeps it. */
+void truth_make_calm(struct spec *spec, double calm_s, double rps);
 
 /* The history from the steady phase to the end, from the console at HOST:PORT, into the evidence.
  * False with the evidence's trouble set. Blocks for 5 s at most. */

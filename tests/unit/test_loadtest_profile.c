@@ -58,19 +58,19 @@ static void a_ramp_ends_by_rate_or_by_time(void **state)
     const struct profile *ramp = profile_find("ramp");
     struct plan_phase phases[64];
     struct profile_settings settings = settings_of(500, 600);
-    double duration_s;
-    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_s), 10);
-    assert_true(fabs(duration_s - 100) < 1e-9);
+    uint64_t duration_ns;
+    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_ns), 10);
+    assert_int_equal(duration_ns, 100 * NS_PER_S);
     assert_true(fabs(phases[0].rate - 50) < 1e-9 && fabs(phases[9].rate - 500) < 1e-9);
     assert_int_equal(phases[9].duration_ns, 10 * NS_PER_S);
     settings = settings_of(3000, 35);
-    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_s), 3);
+    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_ns), 3);
     settings = settings_of(40, 600); /* below the first step */
-    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_s), -EINVAL);
+    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_ns), -EINVAL);
     settings = settings_of(64 * 50 + 50, 6000);
-    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_s), -E2BIG);
+    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_ns), -E2BIG);
     settings = settings_of(64 * 50, 6000);
-    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_s), 64);
+    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_ns), 64);
 }
 
 static void a_spike_is_three_phases_and_a_soak_ten(void **state)
@@ -78,17 +78,17 @@ static void a_spike_is_three_phases_and_a_soak_ten(void **state)
     (void)state;
     struct plan_phase phases[16];
     struct profile_settings settings = settings_of(300, 60);
-    double duration_s;
-    assert_int_equal(profile_phases(profile_find("spike"), &settings, phases, 16, &duration_s),
+    uint64_t duration_ns;
+    assert_int_equal(profile_phases(profile_find("spike"), &settings, phases, 16, &duration_ns),
                      SPIKE_PHASES);
     assert_int_equal(phases[SPIKE_BEFORE].duration_ns, 20 * NS_PER_S);
     assert_int_equal(phases[SPIKE_ITSELF].duration_ns, 10 * NS_PER_S);
     assert_int_equal(phases[SPIKE_AFTER].duration_ns, 30 * NS_PER_S);
     assert_true(fabs(phases[SPIKE_ITSELF].rate - 1500) < 1e-9);
-    assert_int_equal(profile_phases(profile_find("soak"), &settings, phases, 16, &duration_s),
+    assert_int_equal(profile_phases(profile_find("soak"), &settings, phases, 16, &duration_ns),
                      SOAK_PARTS);
     assert_int_equal(phases[3].duration_ns, 6 * NS_PER_S);
-    assert_int_equal(profile_phases(profile_find("baseline"), &settings, phases, 16, &duration_s),
+    assert_int_equal(profile_phases(profile_find("baseline"), &settings, phases, 16, &duration_ns),
                      0);
 }
 
@@ -159,7 +159,7 @@ static void the_knee_is_the_last_rate_that_held(void **state)
     step(result.phases, 0, 100, 0, 0);
     step(result.phases, 1, 200, 0, 0);
     step(result.phases, 2, 200, 0, 20);
-    profile_result_conclude(&result, &options, 2.8);
+    profile_result_conclude(&result, &options, 2800 * NS_PER_MS);
     assert_int_equal(result.ramp.holds, 2);
     assert_true(result.ramp.broke);
     assert_true(fabs(result.ramp.knee_rate - 200) < 1e-9);
@@ -171,7 +171,7 @@ static void the_knee_is_the_last_rate_that_held(void **state)
     result.phases = steps();
     for (unsigned i = 0; i < 4; i++)
         step(result.phases, i, 100 * (i + 1), 0, 0);
-    profile_result_conclude(&result, &options, 4);
+    profile_result_conclude(&result, &options, 4 * NS_PER_S);
     assert_false(result.ramp.broke);
     profile_result_line(&result, &options, line);
     assert_ptr_equal(strstr(line, "no knee up to 400 requests/s"), line);
@@ -179,10 +179,35 @@ static void the_knee_is_the_last_rate_that_held(void **state)
 
     result.phases = steps();
     step(result.phases, 0, 50, 50, 0);
-    profile_result_conclude(&result, &options, 1);
+    profile_result_conclude(&result, &options, NS_PER_S);
     profile_result_line(&result, &options, line);
     assert_string_equal(line, "no step held: at 100, 50.0 % took longer than 300 ms (limit 5 %)");
     phases_close(result.phases);
+}
+
+/* Sums of fractions of a second: in doubles they come out below or above themselves. */
+static void the_last_step_ends_when_the_load_does(void **state)
+{
+    (void)state;
+    struct options options = {.shape = SHAPE_RAMP};
+    static const double step_s[] = {0.1, 0.3, 0.7, 1.1, 2.3, 1.0 / 3};
+    for (size_t i = 0; i < sizeof step_s / sizeof *step_s; i++) {
+        struct profile_settings settings = {
+            .rate = 600, .duration_s = 600, .step_rate = 10, .step_s = step_s[i]};
+        struct plan_phase planned[64];
+        struct plan_settings plan = {.phases = planned};
+        int count = profile_phases(profile_find("ramp"), &settings, planned, 64, &plan.duration_ns);
+        assert_int_equal(count, 60);
+        plan.phase_count = (unsigned)count;
+        struct profile_result result = {.phases = phases_open(&plan, RAMP_P95_MS)};
+        for (unsigned step_of = 0; step_of < 60; step_of++)
+            step(result.phases, step_of, 10, 0, 0);
+        profile_result_conclude(&result, &options, plan.duration_ns);
+        assert_int_equal(result.ramp.holds, 60);
+        profile_result_conclude(&result, &options, plan.duration_ns - 1);
+        assert_int_equal(result.ramp.holds, 59);
+        phases_close(result.phases);
+    }
 }
 
 /* ---- spike ---- */
@@ -382,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_step_is_judged_when_all_its_answers_are_in),
         cmocka_unit_test(a_step_that_cannot_hold_is_ended_early),
         cmocka_unit_test(the_knee_is_the_last_rate_that_held),
+        cmocka_unit_test(the_last_step_ends_when_the_load_does),
         cmocka_unit_test(recovery_is_the_end_of_the_first_good_second),
         cmocka_unit_test(silence_is_no_recovery),
         cmocka_unit_test(drift_is_the_slope_of_p95),

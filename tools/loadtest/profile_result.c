@@ -32,14 +32,13 @@ void profile_result_note(struct profile_result *result, unsigned phase, uint64_t
 }
 
 void profile_result_conclude(struct profile_result *result, const struct options *options,
-                             double elapsed_s)
+                             uint64_t sending_ns)
 {
     const struct phase *phases = result->phases->all;
     if (options->shape == SHAPE_RAMP)
-        result->ramp = ramp_conclude(result->phases, elapsed_s);
+        result->ramp = ramp_conclude(result->phases, sending_ns);
     if (options->shape == SHAPE_SPIKE)
-        result->recovered_s = recovery_time_s(
-            result->recovery, (uint64_t)(phases[SPIKE_AFTER].from_s * (double)NS_PER_S));
+        result->recovered_s = recovery_time_s(result->recovery, phases[SPIKE_AFTER].from_ns);
     if (options->shape == SHAPE_SOAK)
         result->drift = soak_drift(result->phases);
 }
@@ -80,7 +79,7 @@ void profile_result_line(const struct profile_result *result, const struct optio
         ramp_line(result, out);
     else if (options->shape == SHAPE_SPIKE && isnan(result->recovered_s))
         snprintf(out, PROFILE_LINE, "not recovered %.1f s after the spike",
-                 result->phases->all[SPIKE_AFTER].duration_s);
+                 phase_duration_s(&result->phases->all[SPIKE_AFTER]));
     else if (options->shape == SHAPE_SPIKE)
         snprintf(out, PROFILE_LINE, "recovered %.1f s after the spike (1.0 s is the least)",
                  result->recovered_s);

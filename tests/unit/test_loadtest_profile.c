@@ -17,6 +17,7 @@
 #include "tools/loadtest/recovery.h"
 #include "tools/loadtest/result.h"
 #include "tools/loadtest/soak.h"
+#include "tools/loadtest/summary.h"
 #include "tools/loadtest/timeline.h"
 
 static const struct outcome good = {.cause = CAUSE_NONE};
@@ -223,12 +224,12 @@ static void recovery_is_the_end_of_the_first_good_second(void **state)
         bool slow = offset_ns >= 8 * NS_PER_S && offset_ns < 10 * NS_PER_S;
         recovery_note(recovery, offset_ns, failed, slow ? 250 * NS_PER_MS : NS_PER_MS);
     }
-    assert_true(fabs(recovery_time_s(recovery, 2 * NS_PER_S) - 1) < 1e-9);
+    assert_true(fabs(recovery_time_s(recovery, 2 * NS_PER_S, 20 * NS_PER_S) - 1) < 1e-9);
     /* A window may hold 5 % slow ones: none of the slots before 10 s, which are ten of a hundred.
      */
-    assert_true(fabs(recovery_time_s(recovery, 7 * NS_PER_S) - 4) < 1e-9);
-    assert_true(fabs(recovery_time_s(recovery, 19 * NS_PER_S) - 1) < 1e-9);
-    assert_true(isnan(recovery_time_s(recovery, 19 * NS_PER_S + 500 * NS_PER_MS)));
+    assert_true(fabs(recovery_time_s(recovery, 7 * NS_PER_S, 20 * NS_PER_S) - 4) < 1e-9);
+    assert_true(fabs(recovery_time_s(recovery, 19 * NS_PER_S, 20 * NS_PER_S) - 1) < 1e-9);
+    assert_true(isnan(recovery_time_s(recovery, 19 * NS_PER_S + 500 * NS_PER_MS, 20 * NS_PER_S)));
     recovery_close(recovery);
 }
 
@@ -238,10 +239,77 @@ static void silence_is_no_recovery(void **state)
     struct recovery *recovery = recovery_open(10 * NS_PER_S);
     for (uint64_t i = 0; i < 100; i++)
         recovery_note(recovery, 3 * NS_PER_S + i * 10 * NS_PER_MS, i == 50, NS_PER_MS);
-    assert_true(isnan(recovery_time_s(recovery, 6 * NS_PER_S)));
+    assert_true(isnan(recovery_time_s(recovery, 6 * NS_PER_S, 10 * NS_PER_S)));
     /* One of a hundred is not fewer than 1 %; of the half second before it all are good. */
-    assert_true(fabs(recovery_time_s(recovery, NS_PER_S) - 2.1) < 1e-9);
+    assert_true(fabs(recovery_time_s(recovery, NS_PER_S, 10 * NS_PER_S) - 2.1) < 1e-9);
     recovery_note(recovery, UINT64_MAX, true, 0); /* beyond the end: ignored */
+    recovery_close(recovery);
+}
+
+/* A load of 12 s: spike from 4 to 6 s, answers good but in the spike; it is ended at some time. */
+static void what_is_told_of_a_spike_ends_with_the_load(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t sent_ms;
+        const char *line, *value;
+    } cases[] = {
+        {2000, "recovery not measured: the load ended before the spike did", "not measured"},
+        {5900, "recovery not measured: the load ended before the spike did", "not measured"},
+        {6400,
+         "recovery not measured: the load ended 0.4 s after the spike, and a whole second is "
+         "looked at",
+         "not measured"},
+        {6950,
+         "recovery not measured: the load ended 0.9 s after the spike, and a whole second is "
+         "looked at",
+         "not measured"},
+        {7500, "not recovered 1.5 s after the spike", "not recovered"},
+        {8500, "recovered 2.5 s after the spike (1.0 s is the least)", "2.5 s"},
+        {12000, "recovered 2.5 s after the spike (1.0 s is the least)", "2.5 s"},
+    };
+    struct profile_settings settings = settings_of(100, 12);
+    struct plan_phase planned[SPIKE_PHASES];
+    struct statistics *statistics = calloc(1, sizeof *statistics);
+    assert_non_null(statistics);
+    struct options options = {.shape = SHAPE_SPIKE,
+                              .thresholds = {{METRIC_RECOVERY, BELOW, 5}},
+                              .threshold_count = 1,
+                              .plan = {.phases = planned, .phase_count = SPIKE_PHASES}};
+    assert_int_equal(profile_phases(profile_find("spike"), &settings, planned, SPIKE_PHASES,
+                                    &options.plan.duration_ns),
+                     SPIKE_PHASES);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct profile_result result;
+        char line[PROFILE_LINE], value[SUMMARY_VALUE];
+        profile_result_open(&result, &options);
+        for (uint64_t ms = 0; ms < cases[i].sent_ms; ms += 10)
+            profile_result_note(&result, SPIKE_BEFORE, ms * NS_PER_MS,
+                                ms >= 4000 && ms < 7500 ? &timeout : &good, NS_PER_MS);
+        profile_result_conclude(&result, &options, cases[i].sent_ms * NS_PER_MS);
+        profile_result_line(&result, &options, line);
+        assert_string_equal(line, cases[i].line);
+        assert_true(isnan(result.recovered_s) == (cases[i].sent_ms < 8500));
+        struct result outcome = {.options = &options, .statistics = statistics, .profile = &result};
+        result_conclude(&outcome);
+        summary_value(METRIC_RECOVERY, outcome.value[0], value);
+        assert_string_equal(value, cases[i].value);
+        assert_int_equal(outcome.holds[0], cases[i].sent_ms >= 8500);
+        profile_result_close(&result);
+    }
+    free(statistics);
+}
+
+/* A second that was cut short is not judged by the half of it that was sent. */
+static void half_a_second_is_no_recovery(void **state)
+{
+    (void)state;
+    struct recovery *recovery = recovery_open(10 * NS_PER_S);
+    for (uint64_t i = 0; i < 50; i++)
+        recovery_note(recovery, 3 * NS_PER_S + i * 10 * NS_PER_MS, false, NS_PER_MS);
+    assert_true(isnan(recovery_time_s(recovery, 3 * NS_PER_S, 3500 * NS_PER_MS)));
+    assert_false(recovery_measured(3 * NS_PER_S, 3999 * NS_PER_MS));
+    assert_true(recovery_measured(3 * NS_PER_S, 4 * NS_PER_S));
     recovery_close(recovery);
 }
 
@@ -410,6 +478,8 @@ int main(void)
         cmocka_unit_test(the_last_step_ends_when_the_load_does),
         cmocka_unit_test(recovery_is_the_end_of_the_first_good_second),
         cmocka_unit_test(silence_is_no_recovery),
+        cmocka_unit_test(what_is_told_of_a_spike_ends_with_the_load),
+        cmocka_unit_test(half_a_second_is_no_recovery),
         cmocka_unit_test(drift_is_the_slope_of_p95),
         cmocka_unit_test(margins_are_what_is_left),
         cmocka_unit_test(long_runs_fold_and_lose_nothing),

@@ -19,7 +19,9 @@ struct profile_result {
 
     /* concluded; of other shapes 0 or NaN */
     struct ramp ramp;
-    double recovered_s;
+    double recovered_s;   /* NaN: not within after_spike_s */
+    double after_spike_s; /* how long the load went on after the spike; negative: not so far */
+    bool recovery_measured;
     struct drift drift;
 };
 

@@ -127,6 +127,7 @@ void summary_profile_json(struct json_out *json, const struct result *result)
     }
     if (shape == SHAPE_SPIKE) {
         json_key_double(json, "factor", result->options->spike_factor);
+        json_key_bool(json, "recovery_measured", profile->recovery_measured);
         json_key_double(json, "recovered_s", profile->recovered_s);
     }
     if (shape == SHAPE_SOAK) {

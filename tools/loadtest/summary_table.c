@@ -150,7 +150,8 @@ void summary_value(enum metric metric, double value, char out[SUMMARY_VALUE])
     if (isnan(value))
         snprintf(out, SUMMARY_VALUE, "not measured");
     else if (isinf(value))
-        snprintf(out, SUMMARY_VALUE, "too many failed"); /* of the probes */
+        snprintf(out, SUMMARY_VALUE, "%s",
+                 metric == METRIC_RECOVERY ? "not recovered" : "too many failed"); /* probes */
     else if (metric == METRIC_ERROR_RATE)
         snprintf(out, SUMMARY_VALUE, "%.3g %%", 100 * value);
     else

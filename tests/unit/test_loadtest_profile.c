@@ -466,29 +466,6 @@ static void the_largest_is_known_exactly(void **state)
     free(statistics);
 }
 
-/* What the table shows of all requests is what a threshold is held against. */
-static void the_table_shows_no_more_than_the_slowest(void **state)
-{
-    (void)state;
-    struct options options = {.url = "http://127.0.0.1", .profile = "baseline"};
-    struct statistics *statistics = calloc(1, sizeof *statistics);
-    assert_non_null(statistics);
-    struct profile_result profile = {.phases = steps()};
-    struct result result = {
-        .options = &options, .statistics = statistics, .profile = &profile, .sending_s = 1};
-    statistics_request_ok(statistics, LOAD_READ,
-                          196700 * NS_PER_US); /* its bucket's middle: 198.7 */
-    char text[4096] = "";
-    FILE *out = fmemopen(text, sizeof text, "w");
-    assert_non_null(out);
-    summary_table(&result, out);
-    fclose(out);
-    assert_non_null(strstr(text, " 196.70     196.70     196.70\n"));
-    assert_null(strstr(text, "198."));
-    phases_close(profile.phases);
-    free(statistics);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,7 +486,6 @@ int main(void)
         cmocka_unit_test(probes_count_apart),
         cmocka_unit_test(a_failed_probe_is_slower_than_any),
         cmocka_unit_test(the_largest_is_known_exactly),
-        cmocka_unit_test(the_table_shows_no_more_than_the_slowest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

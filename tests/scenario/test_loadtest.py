@@ -85,8 +85,10 @@ def test_a_stall_is_seen_by_all_who_would_have_met_it():
     print(f"p99: {expected:.1f} ms by the stall's own times, {measured:.1f} ms measured "
           f"({100 * (measured / expected - 1):+.2f} %); closed loop: "
           f"{closed['latency_ms']['p99']:.1f} ms, slowest {closed['latency_ms']['max']:.1f} ms")
-    assert abs(measured / expected - 1) < 0.02
-    assert closed["latency_ms"]["max"] > 900  # it was there ...
+    # A bucket's middle is 1.6 % off at most. A busy machine makes it later, never sooner: p98 would
+    # be 11 % below, the largest 11 % above.
+    assert -0.02 < measured / expected - 1 < 0.08
+    assert closed["latency_ms"]["max"] > 500  # it was there ...
     assert closed["latency_ms"]["p99"] < 100  # ... and hardly shows
 
 
@@ -296,7 +298,7 @@ def test_the_audit_calls_an_altered_answer_corrupt(make_server):
     server = make_server(workers=1, config={"faults.enabled": "yes"})
     if "wrong" not in server.ctl("faults", "--help", check=False).stdout:
         pytest.skip("this server has no fault `wrong`")
-    server.ctl("faults", "set", "wrong", "class=read", "per_second=5", "duration=20s")
+    server.ctl("faults", "set", "wrong", "class=read", "per_second=5", "duration=60s")
     outcome = server.loadtest("--threshold", "error_rate<1", rps=100, duration=4)
     code, summary = outcome.code, outcome.summary
     assert code == 1, summary["audit"]

@@ -5,18 +5,20 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/exit_codes.h"
+#include "tools/http/target.h"
 #include "tools/loadtest/ledger.h"
 #include "tools/loadtest/options.h"
 #include "tools/loadtest/plan.h"
 #include "tools/loadtest/request.h"
 #include "tools/loadtest/result.h"
 #include "tools/loadtest/retry.h"
-#include "tools/http/target.h"
+#include "tools/loadtest/summary.h"
 #include "tools/loadtest/threshold.h"
 #include "tools/loadtest/timers.h"
 
@@ -307,6 +309,30 @@ static void a_pause_delays_everything_that_was_due_in_it(void **state)
     free(statistics);
 }
 
+/* What the table shows of all requests is what a threshold is held against. */
+static void the_table_shows_no_more_than_the_slowest(void **state)
+{
+    (void)state;
+    struct options options = {.url = "http://127.0.0.1", .profile = "baseline"};
+    struct statistics *statistics = calloc(1, sizeof *statistics);
+    assert_non_null(statistics);
+    struct profile_result profile;
+    profile_result_open(&profile, &options);
+    struct result result = {
+        .options = &options, .statistics = statistics, .profile = &profile, .sending_s = 1};
+    statistics_request_ok(statistics, LOAD_READ,
+                          196700 * NS_PER_US); /* its bucket's middle: 198.7 */
+    char text[4096] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+    assert_non_null(out);
+    summary_table(&result, out);
+    fclose(out);
+    assert_non_null(strstr(text, " 196.70     196.70     196.70\n"));
+    assert_null(strstr(text, "198."));
+    profile_result_close(&profile);
+    free(statistics);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +347,7 @@ int main(void)
         cmocka_unit_test(late_and_limited_runs_are_invalid),
         cmocka_unit_test(a_saturated_tester_is_invalid),
         cmocka_unit_test(a_pause_delays_everything_that_was_due_in_it),
+        cmocka_unit_test(the_table_shows_no_more_than_the_slowest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include "tools/loadtest/recovery.h"
 #include "tools/loadtest/result.h"
 #include "tools/loadtest/soak.h"
+#include "tools/loadtest/summary.h"
 #include "tools/loadtest/timeline.h"
 
 static const struct outcome good = {.cause = CAUSE_NONE};
@@ -58,19 +59,19 @@ static void a_ramp_ends_by_rate_or_by_time(void **state)
     const struct profile *ramp = profile_find("ramp");
     struct plan_phase phases[64];
     struct profile_settings settings = settings_of(500, 600);
-    double duration_s;
-    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_s), 10);
-    assert_true(fabs(duration_s - 100) < 1e-9);
+    uint64_t duration_ns;
+    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_ns), 10);
+    assert_int_equal(duration_ns, 100 * NS_PER_S);
     assert_true(fabs(phases[0].rate - 50) < 1e-9 && fabs(phases[9].rate - 500) < 1e-9);
     assert_int_equal(phases[9].duration_ns, 10 * NS_PER_S);
     settings = settings_of(3000, 35);
-    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_s), 3);
+    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_ns), 3);
     settings = settings_of(40, 600); /* below the first step */
-    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_s), -EINVAL);
+    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_ns), -EINVAL);
     settings = settings_of(64 * 50 + 50, 6000);
-    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_s), -E2BIG);
+    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_ns), -E2BIG);
     settings = settings_of(64 * 50, 6000);
-    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_s), 64);
+    assert_int_equal(profile_phases(ramp, &settings, phases, 64, &duration_ns), 64);
 }
 
 static void a_spike_is_three_phases_and_a_soak_ten(void **state)
@@ -78,17 +79,17 @@ static void a_spike_is_three_phases_and_a_soak_ten(void **state)
     (void)state;
     struct plan_phase phases[16];
     struct profile_settings settings = settings_of(300, 60);
-    double duration_s;
-    assert_int_equal(profile_phases(profile_find("spike"), &settings, phases, 16, &duration_s),
+    uint64_t duration_ns;
+    assert_int_equal(profile_phases(profile_find("spike"), &settings, phases, 16, &duration_ns),
                      SPIKE_PHASES);
     assert_int_equal(phases[SPIKE_BEFORE].duration_ns, 20 * NS_PER_S);
     assert_int_equal(phases[SPIKE_ITSELF].duration_ns, 10 * NS_PER_S);
     assert_int_equal(phases[SPIKE_AFTER].duration_ns, 30 * NS_PER_S);
     assert_true(fabs(phases[SPIKE_ITSELF].rate - 1500) < 1e-9);
-    assert_int_equal(profile_phases(profile_find("soak"), &settings, phases, 16, &duration_s),
+    assert_int_equal(profile_phases(profile_find("soak"), &settings, phases, 16, &duration_ns),
                      SOAK_PARTS);
     assert_int_equal(phases[3].duration_ns, 6 * NS_PER_S);
-    assert_int_equal(profile_phases(profile_find("baseline"), &settings, phases, 16, &duration_s),
+    assert_int_equal(profile_phases(profile_find("baseline"), &settings, phases, 16, &duration_ns),
                      0);
 }
 
@@ -159,7 +160,7 @@ static void the_knee_is_the_last_rate_that_held(void **state)
     step(result.phases, 0, 100, 0, 0);
     step(result.phases, 1, 200, 0, 0);
     step(result.phases, 2, 200, 0, 20);
-    profile_result_conclude(&result, &options, 2.8);
+    profile_result_conclude(&result, &options, 2800 * NS_PER_MS);
     assert_int_equal(result.ramp.holds, 2);
     assert_true(result.ramp.broke);
     assert_true(fabs(result.ramp.knee_rate - 200) < 1e-9);
@@ -171,7 +172,7 @@ static void the_knee_is_the_last_rate_that_held(void **state)
     result.phases = steps();
     for (unsigned i = 0; i < 4; i++)
         step(result.phases, i, 100 * (i + 1), 0, 0);
-    profile_result_conclude(&result, &options, 4);
+    profile_result_conclude(&result, &options, 4 * NS_PER_S);
     assert_false(result.ramp.broke);
     profile_result_line(&result, &options, line);
     assert_ptr_equal(strstr(line, "no knee up to 400 requests/s"), line);
@@ -179,10 +180,35 @@ static void the_knee_is_the_last_rate_that_held(void **state)
 
     result.phases = steps();
     step(result.phases, 0, 50, 50, 0);
-    profile_result_conclude(&result, &options, 1);
+    profile_result_conclude(&result, &options, NS_PER_S);
     profile_result_line(&result, &options, line);
     assert_string_equal(line, "no step held: at 100, 50.0 % took longer than 300 ms (limit 5 %)");
     phases_close(result.phases);
+}
+
+/* Sums of fractions of a second: in doubles they come out below or above themselves. */
+static void the_last_step_ends_when_the_load_does(void **state)
+{
+    (void)state;
+    struct options options = {.shape = SHAPE_RAMP};
+    static const double step_s[] = {0.1, 0.3, 0.7, 1.1, 2.3, 1.0 / 3};
+    for (size_t i = 0; i < sizeof step_s / sizeof *step_s; i++) {
+        struct profile_settings settings = {
+            .rate = 600, .duration_s = 600, .step_rate = 10, .step_s = step_s[i]};
+        struct plan_phase planned[64];
+        struct plan_settings plan = {.phases = planned};
+        int count = profile_phases(profile_find("ramp"), &settings, planned, 64, &plan.duration_ns);
+        assert_int_equal(count, 60);
+        plan.phase_count = (unsigned)count;
+        struct profile_result result = {.phases = phases_open(&plan, RAMP_P95_MS)};
+        for (unsigned step_of = 0; step_of < 60; step_of++)
+            step(result.phases, step_of, 10, 0, 0);
+        profile_result_conclude(&result, &options, plan.duration_ns);
+        assert_int_equal(result.ramp.holds, 60);
+        profile_result_conclude(&result, &options, plan.duration_ns - 1);
+        assert_int_equal(result.ramp.holds, 59);
+        phases_close(result.phases);
+    }
 }
 
 /* ---- spike ---- */
@@ -198,12 +224,12 @@ static void recovery_is_the_end_of_the_first_good_second(void **state)
         bool slow = offset_ns >= 8 * NS_PER_S && offset_ns < 10 * NS_PER_S;
         recovery_note(recovery, offset_ns, failed, slow ? 250 * NS_PER_MS : NS_PER_MS);
     }
-    assert_true(fabs(recovery_time_s(recovery, 2 * NS_PER_S) - 1) < 1e-9);
+    assert_true(fabs(recovery_time_s(recovery, 2 * NS_PER_S, 20 * NS_PER_S) - 1) < 1e-9);
     /* A window may hold 5 % slow ones: none of the slots before 10 s, which are ten of a hundred.
      */
-    assert_true(fabs(recovery_time_s(recovery, 7 * NS_PER_S) - 4) < 1e-9);
-    assert_true(fabs(recovery_time_s(recovery, 19 * NS_PER_S) - 1) < 1e-9);
-    assert_true(isnan(recovery_time_s(recovery, 19 * NS_PER_S + 500 * NS_PER_MS)));
+    assert_true(fabs(recovery_time_s(recovery, 7 * NS_PER_S, 20 * NS_PER_S) - 4) < 1e-9);
+    assert_true(fabs(recovery_time_s(recovery, 19 * NS_PER_S, 20 * NS_PER_S) - 1) < 1e-9);
+    assert_true(isnan(recovery_time_s(recovery, 19 * NS_PER_S + 500 * NS_PER_MS, 20 * NS_PER_S)));
     recovery_close(recovery);
 }
 
@@ -213,10 +239,77 @@ static void silence_is_no_recovery(void **state)
     struct recovery *recovery = recovery_open(10 * NS_PER_S);
     for (uint64_t i = 0; i < 100; i++)
         recovery_note(recovery, 3 * NS_PER_S + i * 10 * NS_PER_MS, i == 50, NS_PER_MS);
-    assert_true(isnan(recovery_time_s(recovery, 6 * NS_PER_S)));
+    assert_true(isnan(recovery_time_s(recovery, 6 * NS_PER_S, 10 * NS_PER_S)));
     /* One of a hundred is not fewer than 1 %; of the half second before it all are good. */
-    assert_true(fabs(recovery_time_s(recovery, NS_PER_S) - 2.1) < 1e-9);
+    assert_true(fabs(recovery_time_s(recovery, NS_PER_S, 10 * NS_PER_S) - 2.1) < 1e-9);
     recovery_note(recovery, UINT64_MAX, true, 0); /* beyond the end: ignored */
+    recovery_close(recovery);
+}
+
+/* A load of 12 s: spike from 4 to 6 s, answers good but in the spike; it is ended at some time. */
+static void what_is_told_of_a_spike_ends_with_the_load(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t sent_ms;
+        const char *line, *value;
+    } cases[] = {
+        {2000, "recovery not measured: the load ended before the spike did", "not measured"},
+        {5900, "recovery not measured: the load ended before the spike did", "not measured"},
+        {6400,
+         "recovery not measured: the load ended 0.4 s after the spike, and a whole second is "
+         "looked at",
+         "not measured"},
+        {6950,
+         "recovery not measured: the load ended 0.9 s after the spike, and a whole second is "
+         "looked at",
+         "not measured"},
+        {7500, "not recovered 1.5 s after the spike", "not recovered"},
+        {8500, "recovered 2.5 s after the spike (1.0 s is the least)", "2.5 s"},
+        {12000, "recovered 2.5 s after the spike (1.0 s is the least)", "2.5 s"},
+    };
+    struct profile_settings settings = settings_of(100, 12);
+    struct plan_phase planned[SPIKE_PHASES];
+    struct statistics *statistics = calloc(1, sizeof *statistics);
+    assert_non_null(statistics);
+    struct options options = {.shape = SHAPE_SPIKE,
+                              .thresholds = {{METRIC_RECOVERY, BELOW, 5}},
+                              .threshold_count = 1,
+                              .plan = {.phases = planned, .phase_count = SPIKE_PHASES}};
+    assert_int_equal(profile_phases(profile_find("spike"), &settings, planned, SPIKE_PHASES,
+                                    &options.plan.duration_ns),
+                     SPIKE_PHASES);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct profile_result result;
+        char line[PROFILE_LINE], value[SUMMARY_VALUE];
+        profile_result_open(&result, &options);
+        for (uint64_t ms = 0; ms < cases[i].sent_ms; ms += 10)
+            profile_result_note(&result, SPIKE_BEFORE, ms * NS_PER_MS,
+                                ms >= 4000 && ms < 7500 ? &timeout : &good, NS_PER_MS);
+        profile_result_conclude(&result, &options, cases[i].sent_ms * NS_PER_MS);
+        profile_result_line(&result, &options, line);
+        assert_string_equal(line, cases[i].line);
+        assert_true(isnan(result.recovered_s) == (cases[i].sent_ms < 8500));
+        struct result outcome = {.options = &options, .statistics = statistics, .profile = &result};
+        result_conclude(&outcome);
+        summary_value(METRIC_RECOVERY, outcome.value[0], value);
+        assert_string_equal(value, cases[i].value);
+        assert_int_equal(outcome.holds[0], cases[i].sent_ms >= 8500);
+        profile_result_close(&result);
+    }
+    free(statistics);
+}
+
+/* A second that was cut short is not judged by the half of it that was sent. */
+static void half_a_second_is_no_recovery(void **state)
+{
+    (void)state;
+    struct recovery *recovery = recovery_open(10 * NS_PER_S);
+    for (uint64_t i = 0; i < 50; i++)
+        recovery_note(recovery, 3 * NS_PER_S + i * 10 * NS_PER_MS, false, NS_PER_MS);
+    assert_true(isnan(recovery_time_s(recovery, 3 * NS_PER_S, 3500 * NS_PER_MS)));
+    assert_false(recovery_measured(3 * NS_PER_S, 3999 * NS_PER_MS));
+    assert_true(recovery_measured(3 * NS_PER_S, 4 * NS_PER_S));
     recovery_close(recovery);
 }
 
@@ -382,8 +475,11 @@ int main(void)
         cmocka_unit_test(a_step_is_judged_when_all_its_answers_are_in),
         cmocka_unit_test(a_step_that_cannot_hold_is_ended_early),
         cmocka_unit_test(the_knee_is_the_last_rate_that_held),
+        cmocka_unit_test(the_last_step_ends_when_the_load_does),
         cmocka_unit_test(recovery_is_the_end_of_the_first_good_second),
         cmocka_unit_test(silence_is_no_recovery),
+        cmocka_unit_test(what_is_told_of_a_spike_ends_with_the_load),
+        cmocka_unit_test(half_a_second_is_no_recovery),
         cmocka_unit_test(drift_is_the_slope_of_p95),
         cmocka_unit_test(margins_are_what_is_left),
         cmocka_unit_test(long_runs_fold_and_lose_nothing),

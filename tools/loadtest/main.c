@@ -156,6 +156,7 @@ static int conclude(const struct run *run, struct audit *audit, bool interrupted
 {
     struct result *result = memory_zeroed(1, sizeof *result);
     char *json = memory_zeroed(SUMMARY_BYTES, 1);
+    uint64_t sending_ns = run->stop_ns - run->start_ns;
     *result = (struct result){
         .options = run->options,
         .statistics = run->statistics,
@@ -163,9 +164,10 @@ static int conclude(const struct run *run, struct audit *audit, bool interrupted
         .ledger = run->ledger,
         .users = run->accounts->count,
         .start_wall_us = run->start_wall_us,
-        .sending_s = (double)(run->stop_ns - run->start_ns) / (double)NS_PER_S,
+        .sending_ns = sending_ns,
+        .sending_s = (double)sending_ns / (double)NS_PER_S,
         .elapsed_s = (double)(run->finish_ns - run->start_ns) / (double)NS_PER_S,
-        .cpu_share = (double)run->cpu_ns / (double)(run->stop_ns - run->start_ns),
+        .cpu_share = (double)run->cpu_ns / (double)sending_ns,
         .unfinished = run->in_flight,
         .connections_opened = engine_connections_opened(run->engine),
         .load_interrupted = run->interrupted,
@@ -176,7 +178,7 @@ static int conclude(const struct run *run, struct audit *audit, bool interrupted
                             ? AUDIT_INTERRUPTED
                             : audit_run(audit, &result->list_complete, &result->audit_failure);
     result->interrupted = engine_interrupts(run->engine) > 0;
-    profile_result_conclude(run->profile, run->options, result->sending_s);
+    profile_result_conclude(run->profile, run->options, sending_ns);
     result_conclude(result);
     summary_json(result, json, SUMMARY_BYTES);
     report_summary(run->report, json);

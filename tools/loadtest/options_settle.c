@@ -142,8 +142,8 @@ static void choose_phases(struct options *options, const struct given *given,
         errx(EXIT_CONFIGURATION, "--step-rps and --step-duration need --profile ramp");
     if (profile->shape != SHAPE_SPIKE && given->factor > 0)
         errx(EXIT_CONFIGURATION, "--factor needs --profile spike");
-    double duration_s;
-    int count = profile_phases(profile, &settings, options->phases, PHASE_LIMIT, &duration_s);
+    int count = profile_phases(profile, &settings, options->phases, PHASE_LIMIT,
+                               &options->plan.duration_ns);
     if (count == -E2BIG)
         errx(EXIT_CONFIGURATION, "--step-rps %g: up to %g requests/s that is more than %d steps",
              settings.step_rate, settings.rate, PHASE_LIMIT);
@@ -156,7 +156,6 @@ static void choose_phases(struct options *options, const struct given *given,
     options->step_s = settings.step_s;
     options->spike_factor = settings.factor;
     options->plan.rate = settings.rate;
-    options->plan.duration_ns = (uint64_t)(duration_s * (double)NS_PER_S);
     options->plan.phases = count > 0 ? options->phases : NULL;
     options->plan.phase_count = (unsigned)count;
 }

@@ -12,16 +12,16 @@ struct phases *phases_open(const struct plan_settings *plan, double slow_ms)
     const struct plan_phase whole = {plan->rate, plan->duration_ns};
     const struct plan_phase *planned = plan->phases ? plan->phases : &whole;
     struct phases *phases = memory_zeroed(1, sizeof *phases);
-    double from_s = 0;
+    uint64_t from_ns = 0;
     phases->count = plan->phases ? plan->phase_count : 1;
     phases->all = memory_zeroed(phases->count, sizeof *phases->all);
     phases->slow_us = (uint64_t)(slow_ms * (double)US_PER_MS);
     for (unsigned i = 0; i < phases->count; i++) {
         struct phase *phase = &phases->all[i];
         phase->rate = planned[i].rate;
-        phase->from_s = from_s;
-        phase->duration_s = (double)planned[i].duration_ns / (double)NS_PER_S;
-        from_s += phase->duration_s;
+        phase->from_ns = from_ns;
+        phase->duration_ns = planned[i].duration_ns;
+        from_ns += phase->duration_ns;
     }
     return phases;
 }
@@ -54,6 +54,21 @@ void phases_ended(struct phases *phases, unsigned index, const struct outcome *o
         phase->max_latency_us = latency_us;
 }
 
+bool phase_is_over(const struct phase *phase, uint64_t elapsed_ns)
+{
+    return elapsed_ns >= phase->from_ns + phase->duration_ns;
+}
+
+double phase_from_s(const struct phase *phase)
+{
+    return (double)phase->from_ns / (double)NS_PER_S;
+}
+
+double phase_duration_s(const struct phase *phase)
+{
+    return (double)phase->duration_ns / (double)NS_PER_S;
+}
+
 double phase_latency_ms(const struct phase *phase, double percent)
 {
     double largest = (double)phase->max_latency_us / (double)US_PER_MS;
@@ -69,5 +84,5 @@ double phase_error_rate(const struct phase *phase)
 
 double phase_planned(const struct phase *phase)
 {
-    return phase->rate * phase->duration_s;
+    return phase->rate * phase_duration_s(phase);
 }

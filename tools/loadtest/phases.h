@@ -6,10 +6,13 @@
 #ifndef BULKHEAD_LOADTEST_PHASES_H
 #define BULKHEAD_LOADTEST_PHASES_H
 
+#include <stdbool.h>
+
 #include "tools/loadtest/statistics.h"
 
 struct phase {
-    double rate, from_s, duration_s;
+    double rate;
+    uint64_t from_ns, duration_ns; /* exact: a plan ends when its last phase does */
     uint64_t sent, ok, failed;
     uint64_t slow; /* succeeded, and took longer than `slow_us` of the phases */
     struct failures failures;
@@ -30,6 +33,13 @@ void phases_close(struct phases *phases);
 void phases_sent(struct phases *phases, unsigned index);
 void phases_ended(struct phases *phases, unsigned index, const struct outcome *outcome,
                   uint64_t latency_ns);
+
+/* True when its time has passed, so long after the start: nothing more will be sent in it. */
+bool phase_is_over(const struct phase *phase, uint64_t elapsed_ns);
+
+/* For people and curves. */
+double phase_from_s(const struct phase *phase);
+double phase_duration_s(const struct phase *phase);
 
 /* NaN when nothing succeeded. */
 double phase_latency_ms(const struct phase *phase, double percent);

@@ -81,12 +81,12 @@ const char *spike_phase_name(unsigned phase)
 
 static uint64_t nanoseconds(double seconds)
 {
-    return (uint64_t)(seconds * (double)NS_PER_S);
+    return (uint64_t)(seconds * (double)NS_PER_S + 0.5);
 }
 
 /* Even steps up to the rate, as many as the duration has room for. */
 static int ramp_phases(const struct profile_settings *settings, struct plan_phase *phases,
-                       unsigned size, double *duration_s)
+                       unsigned size, uint64_t *duration_ns)
 {
     double by_rate = settings->rate / settings->step_rate + 1e-9;
     double by_time = settings->duration_s / settings->step_s + 1e-9;
@@ -96,38 +96,37 @@ static int ramp_phases(const struct profile_settings *settings, struct plan_phas
     if (steps >= size + 1.0)
         return -E2BIG;
     unsigned count = (unsigned)steps;
+    uint64_t step_ns = nanoseconds(settings->step_s);
     for (unsigned i = 0; i < count; i++)
-        phases[i] =
-            (struct plan_phase){settings->step_rate * (i + 1), nanoseconds(settings->step_s)};
-    *duration_s = settings->step_s * count;
+        phases[i] = (struct plan_phase){settings->step_rate * (i + 1), step_ns};
+    *duration_ns = step_ns * count;
     return (int)count;
 }
 
 int profile_phases(const struct profile *profile, const struct profile_settings *settings,
-                   struct plan_phase *phases, unsigned size, double *duration_s)
+                   struct plan_phase *phases, unsigned size, uint64_t *duration_ns)
 {
     unsigned count = profile->shape == SHAPE_SPIKE  ? SPIKE_PHASES
                      : profile->shape == SHAPE_SOAK ? SOAK_PARTS
                                                     : 0;
-    *duration_s = settings->duration_s;
+    *duration_ns = nanoseconds(settings->duration_s);
     if (count > size)
         return -E2BIG;
     switch (profile->shape) {
     case SHAPE_RAMP:
-        return ramp_phases(settings, phases, size, duration_s);
+        return ramp_phases(settings, phases, size, duration_ns);
     case SHAPE_SPIKE:
         /* A third, a sixth, a half: what comes after a spike is what this is about. */
-        phases[SPIKE_BEFORE] =
-            (struct plan_phase){settings->rate, nanoseconds(settings->duration_s / 3)};
-        phases[SPIKE_ITSELF] = (struct plan_phase){settings->rate * settings->factor,
-                                                   nanoseconds(settings->duration_s / 6)};
+        phases[SPIKE_BEFORE] = (struct plan_phase){settings->rate, *duration_ns / 3};
+        phases[SPIKE_ITSELF] =
+            (struct plan_phase){settings->rate * settings->factor, *duration_ns / 6};
         phases[SPIKE_AFTER] =
-            (struct plan_phase){settings->rate, nanoseconds(settings->duration_s / 2)};
+            (struct plan_phase){settings->rate, *duration_ns - *duration_ns / 3 - *duration_ns / 6};
         break;
     case SHAPE_SOAK:
         for (unsigned i = 0; i < count; i++)
-            phases[i] =
-                (struct plan_phase){settings->rate, nanoseconds(settings->duration_s / SOAK_PARTS)};
+            phases[i] = (struct plan_phase){settings->rate, *duration_ns / SOAK_PARTS};
+        *duration_ns = *duration_ns / SOAK_PARTS * SOAK_PARTS;
         break;
     default:
         break;

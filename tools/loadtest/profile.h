@@ -52,10 +52,11 @@ struct profile_settings {
     double factor;            /* spike */
 };
 
-/* Lay the phases of a profile that has some; *duration_s becomes their sum (a ramp that reaches its
- * last step sooner). Returns their number, 0 for a profile without phases, -E2BIG when they are
- * more than `size`, -EINVAL when the ramp has no step within its rate or duration. */
+/* Lay the phases of a profile that has some; *duration_ns becomes their sum (a ramp that reaches
+ * its last step sooner), or the duration of a profile without. Returns their number, 0 for a
+ * profile without phases, -E2BIG when they are more than `size`, -EINVAL when the ramp has no step
+ * within its rate or duration. */
 int profile_phases(const struct profile *profile, const struct profile_settings *settings,
-                   struct plan_phase *phases, unsigned size, double *duration_s);
+                   struct plan_phase *phases, unsigned size, uint64_t *duration_ns);
 
 #endif

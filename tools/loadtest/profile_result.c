@@ -31,15 +31,21 @@ void profile_result_note(struct profile_result *result, unsigned phase, uint64_t
         recovery_note(result->recovery, offset_ns, outcome->cause != CAUSE_NONE, latency_ns);
 }
 
-void profile_result_conclude(struct profile_result *result, const struct options *options,
-                             double elapsed_s)
+static void conclude_spike(struct profile_result *result, uint64_t sending_ns)
 {
-    const struct phase *phases = result->phases->all;
+    uint64_t after_ns = result->phases->all[SPIKE_AFTER].from_ns;
+    result->after_spike_s = ((double)sending_ns - (double)after_ns) / (double)NS_PER_S;
+    result->recovery_measured = recovery_measured(after_ns, sending_ns);
+    result->recovered_s = recovery_time_s(result->recovery, after_ns, sending_ns);
+}
+
+void profile_result_conclude(struct profile_result *result, const struct options *options,
+                             uint64_t sending_ns)
+{
     if (options->shape == SHAPE_RAMP)
-        result->ramp = ramp_conclude(result->phases, elapsed_s);
+        result->ramp = ramp_conclude(result->phases, sending_ns);
     if (options->shape == SHAPE_SPIKE)
-        result->recovered_s = recovery_time_s(
-            result->recovery, (uint64_t)(phases[SPIKE_AFTER].from_s * (double)NS_PER_S));
+        conclude_spike(result, sending_ns);
     if (options->shape == SHAPE_SOAK)
         result->drift = soak_drift(result->phases);
 }
@@ -71,6 +77,23 @@ static void ramp_line(const struct profile_result *result, char out[PROFILE_LINE
                  broken->rate, 100 * (double)broken->slow / (double)broken->ok, RAMP_P95_MS);
 }
 
+/* Of what came after sending ended nothing is known. */
+static void spike_line(const struct profile_result *result, char out[PROFILE_LINE])
+{
+    if (result->after_spike_s < 0)
+        snprintf(out, PROFILE_LINE, "recovery not measured: the load ended before the spike did");
+    else if (!result->recovery_measured)
+        snprintf(out, PROFILE_LINE,
+                 "recovery not measured: the load ended %.1f s after the spike, and a whole second "
+                 "is looked at",
+                 result->after_spike_s);
+    else if (isnan(result->recovered_s))
+        snprintf(out, PROFILE_LINE, "not recovered %.1f s after the spike", result->after_spike_s);
+    else
+        snprintf(out, PROFILE_LINE, "recovered %.1f s after the spike (1.0 s is the least)",
+                 result->recovered_s);
+}
+
 void profile_result_line(const struct profile_result *result, const struct options *options,
                          char out[PROFILE_LINE])
 {
@@ -78,12 +101,8 @@ void profile_result_line(const struct profile_result *result, const struct optio
     out[0] = '\0';
     if (options->shape == SHAPE_RAMP)
         ramp_line(result, out);
-    else if (options->shape == SHAPE_SPIKE && isnan(result->recovered_s))
-        snprintf(out, PROFILE_LINE, "not recovered %.1f s after the spike",
-                 result->phases->all[SPIKE_AFTER].duration_s);
     else if (options->shape == SHAPE_SPIKE)
-        snprintf(out, PROFILE_LINE, "recovered %.1f s after the spike (1.0 s is the least)",
-                 result->recovered_s);
+        spike_line(result, out);
     else if (options->shape == SHAPE_SOAK && !isnan(drift->slope_ms_per_hour))
         snprintf(out, PROFILE_LINE,
                  "p95 %.1f ms in the first part, %.1f ms in the last: %+.1f ms/h",

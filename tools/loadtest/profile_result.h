@@ -19,7 +19,9 @@ struct profile_result {
 
     /* concluded; of other shapes 0 or NaN */
     struct ramp ramp;
-    double recovered_s;
+    double recovered_s;   /* NaN: not within after_spike_s */
+    double after_spike_s; /* how long the load went on after the spike; negative: not so far */
+    bool recovery_measured;
     struct drift drift;
 };
 
@@ -30,9 +32,9 @@ void profile_result_close(struct profile_result *result);
 void profile_result_note(struct profile_result *result, unsigned phase, uint64_t offset_ns,
                          const struct outcome *outcome, uint64_t latency_ns);
 
-/* elapsed_s: how long the load was sent. */
+/* sending_ns: how long the load was sent. */
 void profile_result_conclude(struct profile_result *result, const struct options *options,
-                             double elapsed_s);
+                             uint64_t sending_ns);
 
 /* The first line that a reader wants: "knee 850 requests/s: at 900 p95 was 412 ms"; "" for profiles
  * that have none. */

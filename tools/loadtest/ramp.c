@@ -31,12 +31,12 @@ const char *step_verdict_name(enum step_verdict verdict)
     return names[verdict];
 }
 
-struct ramp ramp_conclude(const struct phases *steps, double elapsed_s)
+struct ramp ramp_conclude(const struct phases *steps, uint64_t elapsed_ns)
 {
     struct ramp ramp = {0};
     for (unsigned i = 0; i < steps->count; i++) {
         const struct phase *step = &steps->all[i];
-        enum step_verdict verdict = ramp_judge(step, elapsed_s >= step->from_s + step->duration_s);
+        enum step_verdict verdict = ramp_judge(step, phase_is_over(step, elapsed_ns));
         if (verdict != STEP_HOLDS) {
             ramp.broke = verdict != STEP_PENDING;
             break;

@@ -37,6 +37,6 @@ struct ramp {
 };
 
 /* Look at all steps, `over` by the time elapsed since the start. */
-struct ramp ramp_conclude(const struct phases *steps, double elapsed_s);
+struct ramp ramp_conclude(const struct phases *steps, uint64_t elapsed_ns);
 
 #endif

@@ -60,10 +60,20 @@ static bool is_good(const struct slot *slots)
            (double)sum.slow <= SLOW_SHARE * (double)sum.ok;
 }
 
-double recovery_time_s(const struct recovery *recovery, uint64_t after_ns)
+static size_t first_slot(uint64_t after_ns)
 {
-    size_t first = (size_t)((after_ns + SLOT_NS - 1) / SLOT_NS);
-    for (size_t i = first; i + WINDOW < recovery->count + 1; i++)
+    return (size_t)((after_ns + SLOT_NS - 1) / SLOT_NS);
+}
+
+bool recovery_measured(uint64_t after_ns, uint64_t until_ns)
+{
+    return (first_slot(after_ns) + WINDOW) * SLOT_NS <= until_ns;
+}
+
+double recovery_time_s(const struct recovery *recovery, uint64_t after_ns, uint64_t until_ns)
+{
+    for (size_t i = first_slot(after_ns);
+         i + WINDOW <= recovery->count && (i + WINDOW) * SLOT_NS <= until_ns; i++)
         if (is_good(&recovery->slots[i]))
             return (double)((i + WINDOW) * SLOT_NS - after_ns) / (double)NS_PER_S;
     return (double)NAN;

@@ -21,8 +21,11 @@ void recovery_close(struct recovery *recovery);
 /* A request that was intended at this offset has its end. */
 void recovery_note(struct recovery *recovery, uint64_t offset_ns, bool failed, uint64_t latency_ns);
 
-/* Seconds from after_ns to the end of the first good second; NaN when there is none until the end.
- * A second in which nothing was asked is no good one. */
-double recovery_time_s(const struct recovery *recovery, uint64_t after_ns);
+/* True when there is a second to look at between the two: less says nothing either way. */
+bool recovery_measured(uint64_t after_ns, uint64_t until_ns);
+
+/* Seconds from after_ns to the end of the first good second; NaN when none ends by until_ns, when
+ * sending ended. A second in which nothing was asked is no good one. */
+double recovery_time_s(const struct recovery *recovery, uint64_t after_ns, uint64_t until_ns);
 
 #endif

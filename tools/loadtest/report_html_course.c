@@ -27,10 +27,11 @@ static void gather_bands(struct course *course, const struct report_events *even
     size_t count = 0;
     if (course->result->options->shape == SHAPE_SPIKE) {
         const struct phase *spike = &phases->all[SPIKE_ITSELF];
-        course->bands[count++] = (struct plot_band){.from_s = spike->from_s,
-                                                    .to_s = spike->from_s + spike->duration_s,
-                                                    .label = "spike",
-                                                    .tone = TONE_PLAIN};
+        course->bands[count++] =
+            (struct plot_band){.from_s = phase_from_s(spike),
+                               .to_s = phase_from_s(spike) + phase_duration_s(spike),
+                               .label = "spike",
+                               .tone = TONE_PLAIN};
     }
     for (size_t i = 0; i < events->band_count && count < MOST_BANDS; i++)
         course->bands[count++] = events->bands[i];

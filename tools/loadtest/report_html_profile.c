@@ -47,7 +47,7 @@ static void phases(FILE *out, const struct result *result)
         if (shape == SHAPE_SPIKE)
             snprintf(name, sizeof name, "%s", spike_phase_name(i));
         if (shape == SHAPE_RAMP) {
-            bool over = result->sending_s >= phase->from_s + phase->duration_s;
+            bool over = phase_is_over(phase, result->sending_ns);
             enum step_verdict verdict = ramp_judge(phase, over);
             snprintf(name, sizeof name, "%s", step_verdict_name(verdict));
             tone = verdict == STEP_HOLDS     ? TONE_GOOD

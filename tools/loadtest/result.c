@@ -54,7 +54,9 @@ static double measure_apart(const struct result *result, enum metric metric)
     case METRIC_KNEE:
         return result->profile->ramp.knee_rate;
     case METRIC_RECOVERY:
-        return result->profile->recovered_s;
+        return result->profile->recovery_measured && isnan(result->profile->recovered_s)
+                   ? (double)INFINITY
+                   : result->profile->recovered_s;
     default:
         return (double)NAN;
     }

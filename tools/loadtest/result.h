@@ -28,9 +28,10 @@ struct result {
     const struct ledger *ledger;
     unsigned users;
     uint64_t start_wall_us;
-    double sending_s; /* from the start until sending ended */
-    double elapsed_s; /* ... until the last answer */
-    double cpu_share; /* of one processor, used by this program while it sent */
+    uint64_t sending_ns; /* from the start until sending ended */
+    double sending_s;    /* the same, for rates */
+    double elapsed_s;    /* ... until the last answer */
+    double cpu_share;    /* of one processor, used by this program while it sent */
     uint64_t unfinished;
     uint64_t connections_opened;
     bool load_interrupted;

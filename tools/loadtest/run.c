@@ -213,10 +213,10 @@ static struct source *first_source(struct sources *sources)
 static bool ramp_is_over(struct run *run)
 {
     const struct phases *steps = run->profile->phases;
-    double elapsed_s = (double)(clock_now_ns() - run->start_ns) / (double)NS_PER_S;
+    uint64_t elapsed_ns = clock_now_ns() - run->start_ns;
     while (run->options->shape == SHAPE_RAMP && run->judged < steps->count) {
         const struct phase *step = &steps->all[run->judged];
-        switch (ramp_judge(step, elapsed_s >= step->from_s + step->duration_s)) {
+        switch (ramp_judge(step, phase_is_over(step, elapsed_ns))) {
         case STEP_PENDING:
             return false;
         case STEP_HOLDS:

@@ -10,7 +10,7 @@ struct drift soak_drift(const struct phases *parts)
     for (unsigned i = 0; i < parts->count; i++) {
         const struct phase *part = &parts->all[i];
         double p95_ms = phase_latency_ms(part, 95);
-        double hours = (part->from_s + part->duration_s / 2) / 3600;
+        double hours = (phase_from_s(part) + phase_duration_s(part) / 2) / 3600;
         if (isnan(p95_ms))
             continue;
         if (isnan(drift.first_p95_ms))

@@ -23,7 +23,7 @@ void summary_table(const struct result *result, FILE *out);
 const char *summary_meaning(const struct result *result);
 
 /* "12.3 ms", "0.0042", "17": a value of a metric for people; "not measured" for NaN, "too many
- * failed" for infinity. */
+ * failed" or "not recovered" for infinity. */
 #define SUMMARY_VALUE 32
 void summary_value(enum metric metric, double value, char out[SUMMARY_VALUE]);
 

@@ -14,8 +14,8 @@ static void phase_json(struct json_out *json, const struct phase *phase, const c
     failures_most(&phase->failures, most);
     json_object_begin(json);
     json_key_double(json, "rps", phase->rate);
-    json_key_double(json, "from_s", phase->from_s);
-    json_key_double(json, "duration_s", phase->duration_s);
+    json_key_double(json, "from_s", phase_from_s(phase));
+    json_key_double(json, "duration_s", phase_duration_s(phase));
     json_key_uint(json, "sent", phase->sent);
     json_key_uint(json, "ok", phase->ok);
     json_key_uint(json, "failed", phase->failed);
@@ -40,13 +40,13 @@ static void phases_json(struct json_out *json, const struct result *result)
     json_array_begin(json);
     for (unsigned i = 0; i < phases->count; i++) {
         const struct phase *phase = &phases->all[i];
-        double sent_s = fmin(phase->duration_s, result->sending_s - phase->from_s);
+        double sent_s = fmin(phase_duration_s(phase), result->sending_s - phase_from_s(phase));
         const char *verdict = NULL;
-        if (sent_s <= 0)
+        if (result->sending_ns <= phase->from_ns)
             break;
         if (shape == SHAPE_RAMP)
-            verdict = step_verdict_name(
-                ramp_judge(phase, result->sending_s >= phase->from_s + phase->duration_s));
+            verdict =
+                step_verdict_name(ramp_judge(phase, phase_is_over(phase, result->sending_ns)));
         else if (shape == SHAPE_SPIKE)
             verdict = spike_phase_name(i);
         phase_json(json, phase, verdict, sent_s);
@@ -127,6 +127,7 @@ void summary_profile_json(struct json_out *json, const struct result *result)
     }
     if (shape == SHAPE_SPIKE) {
         json_key_double(json, "factor", result->options->spike_factor);
+        json_key_bool(json, "recovery_measured", profile->recovery_measured);
         json_key_double(json, "recovered_s", profile->recovered_s);
     }
     if (shape == SHAPE_SOAK) {

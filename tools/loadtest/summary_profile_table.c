@@ -35,7 +35,7 @@ static void print_phases(const struct result *result, FILE *out)
         if (phase->sent == 0)
             continue;
         snprintf(name, sizeof name, "%u", i + 1);
-        bool over = result->sending_s >= phase->from_s + phase->duration_s;
+        bool over = phase_is_over(phase, result->sending_ns);
         print_phase(out,
                     shape == SHAPE_RAMP    ? step_verdict_name(ramp_judge(phase, over))
                     : shape == SHAPE_SPIKE ? spike_phase_name(i)

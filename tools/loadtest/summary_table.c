@@ -38,15 +38,26 @@ static void print_head(const struct result *result, FILE *out)
 }
 
 static void print_latency(FILE *out, const char *name, uint64_t ok, uint64_t failed,
-                          const struct histogram_sum *latency_us)
+                          const double p50_p95_p99_ms[3])
 {
     fprintf(out, "%-8s %10llu %10llu", name, (number)ok, (number)failed);
-    if (latency_us->count == 0) {
+    if (isnan(p50_p95_p99_ms[0])) {
         fputs("          -          -          -\n", out);
         return;
     }
-    fprintf(out, " %10.2f %10.2f %10.2f\n", statistics_percentile_ms(latency_us, 50),
-            statistics_percentile_ms(latency_us, 95), statistics_percentile_ms(latency_us, 99));
+    fprintf(out, " %10.2f %10.2f %10.2f\n", p50_p95_p99_ms[0], p50_p95_p99_ms[1],
+            p50_p95_p99_ms[2]);
+}
+
+static void print_kind(const struct result *result, FILE *out, enum load_kind kind)
+{
+    const struct statistics *statistics = result->statistics;
+    const struct histogram_sum *latency_us = &statistics->kind_latency_us[kind];
+    if (result->options->plan.weight[kind] > 0)
+        print_latency(out, load_kind_name(kind), latency_us->count, statistics->kind_failed[kind],
+                      (const double[]){statistics_percentile_ms(latency_us, 50),
+                                       statistics_percentile_ms(latency_us, 95),
+                                       statistics_percentile_ms(latency_us, 99)});
 }
 
 static void print_requests(const struct result *result, FILE *out)
@@ -56,11 +67,11 @@ static void print_requests(const struct result *result, FILE *out)
     fprintf(out, "\n%-8s %10s %10s %10s %10s %10s\n", "", "ok", "failed", "p50 ms", "p95 ms",
             "p99 ms");
     for (int kind = 0; kind < LOAD_KINDS; kind++)
-        if (result->options->plan.weight[kind] > 0)
-            print_latency(out, load_kind_name((enum load_kind)kind),
-                          statistics->kind_latency_us[kind].count, statistics->kind_failed[kind],
-                          &statistics->kind_latency_us[kind]);
-    print_latency(out, "all", total->ok, total->failed, &total->latency_us);
+        print_kind(result, out, (enum load_kind)kind);
+    print_latency(out, "all", total->ok, total->failed,
+                  (const double[]){statistics_latency_ms(statistics, 50),
+                                   statistics_latency_ms(statistics, 95),
+                                   statistics_latency_ms(statistics, 99)});
     fprintf(out, "\nrequests  %llu, %.1f/s offered, %.1f/s good, %.3f %% failed",
             (number)total->sent, (double)total->sent / result->sending_s,
             (double)total->ok / result->sending_s, 100 * statistics_error_rate(total));
@@ -150,7 +161,8 @@ void summary_value(enum metric metric, double value, char out[SUMMARY_VALUE])
     if (isnan(value))
         snprintf(out, SUMMARY_VALUE, "not measured");
     else if (isinf(value))
-        snprintf(out, SUMMARY_VALUE, "too many failed"); /* of the probes */
+        snprintf(out, SUMMARY_VALUE, "%s",
+                 metric == METRIC_RECOVERY ? "not recovered" : "too many failed"); /* probes */
     else if (metric == METRIC_ERROR_RATE)
         snprintf(out, SUMMARY_VALUE, "%.3g %%", 100 * value);
     else

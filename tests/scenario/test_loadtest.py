@@ -264,7 +264,7 @@ def plant(server):
         db.execute("INSERT INTO items SELECT user_id, ?, title, version, created_us, updated_us, "
                    "body FROM items WHERE user_id = ? AND id = ?",
                    (twice[1][:-4] + ("0000" if twice[1][-4:] != "0000" else "0001"), *twice))
-        changed = db.execute("UPDATE items SET body = substr(body, 1, 100) || 'X' || "
+        changed = db.execute("UPDATE items SET body = substr(body, 1, 100) || '~' || "
                              "substr(body, 102) WHERE user_id = ? AND id = ?", altered).rowcount
         assert changed == 1
     db.close()

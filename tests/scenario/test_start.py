@@ -219,19 +219,6 @@ def test_socket_activation(tmp_path):
         assert not server.end()
 
 
-def test_units_verify(tmp_path):
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("no systemd-analyze")
-    for unit in ("bulkhead.service", "bulkhead.socket"):
-        text = open(f"etc/systemd/{unit}").read()
-        text = text.replace("@PREFIX@/lib/bulkhead", os.path.dirname(program("supervisor")))
-        (tmp_path / unit).write_text(text)
-    done = subprocess.run(["systemd-analyze", "verify", str(tmp_path / "bulkhead.service"),
-                           str(tmp_path / "bulkhead.socket")], capture_output=True, text=True)
-    complaints = [l for l in done.stderr.splitlines() if "bulkhead" in l]
-    assert done.returncode == 0 and not complaints, done.stderr
-
-
 def test_notify_socket_hears_ready_status_and_stopping(make_server, tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:

@@ -614,7 +614,8 @@ static void test_idle_crowd(void **state)
     ask(fd, "/health");
     expect_answer(fd, 200, "/health");
     assert_true(now_ms() - begin < 200 * NOISE);
-    WAIT_FOR(front_door_busy() == STALLED); /* not the one of /health, which may end a moment later */
+    WAIT_FOR(front_door_busy() ==
+             STALLED); /* not the one of /health, which may end a moment later */
     close(fd);
     for (int i = 0; i < CROWD; i++)
         close(fds[i]);

@@ -275,6 +275,10 @@ static void a_saturated_tester_is_invalid(void **state)
     result = (struct result){.options = &options, .statistics = statistics, .cpu_share = 0.95};
     result_conclude(&result);
     assert_int_equal(result.exit_code, LOADTEST_INVALID);
+    result = (struct result){
+        .options = &options, .statistics = statistics, .cpu_share = 0.5, .starved_share = 0.45};
+    result_conclude(&result);
+    assert_int_equal(result.exit_code, LOADTEST_INVALID);
     options.closed = true; /* it is meant to run as fast as it can */
     result = (struct result){.options = &options, .statistics = statistics, .cpu_share = 0.95};
     result_conclude(&result);

@@ -168,6 +168,7 @@ static int conclude(const struct run *run, struct audit *audit, bool interrupted
         .sending_s = (double)sending_ns / (double)NS_PER_S,
         .elapsed_s = (double)(run->finish_ns - run->start_ns) / (double)NS_PER_S,
         .cpu_share = (double)run->cpu_ns / (double)sending_ns,
+        .starved_share = (double)run->starved_ns / (double)sending_ns,
         .unfinished = run->in_flight,
         .connections_opened = engine_connections_opened(run->engine),
         .load_interrupted = run->interrupted,

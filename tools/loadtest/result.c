@@ -26,9 +26,11 @@ static void find_invalid(struct result *result)
     if (lag_ms > LAG_LIMIT_MS)
         invalid(result, "the load tester itself was late: scheduler lag p99 %.1f ms, limit %.0f ms",
                 lag_ms, LAG_LIMIT_MS);
-    if (result->cpu_share > CPU_LIMIT && !result->options->closed)
-        invalid(result, "the load tester itself was saturated: it used %.0f %% of its processor",
-                100 * result->cpu_share);
+    if (result->cpu_share + result->starved_share > CPU_LIMIT && !result->options->closed)
+        invalid(result,
+                "the load tester itself was saturated: it used %.0f %% of a processor and had to "
+                "wait for one %.0f %% of the time",
+                100 * result->cpu_share, 100 * result->starved_share);
     if (limited > 0 && !result->options->allow_429)
         invalid(result, "the server limited the rate: %llu answers 429 (see --allow-429)",
                 (unsigned long long)limited);

@@ -16,7 +16,7 @@
 #include "tools/loadtest/statistics.h"
 
 #define LAG_LIMIT_MS        5.0
-#define CPU_LIMIT           0.9 /* of one processor: this program has one thread for the load */
+#define CPU_LIMIT           0.9 /* of the one processor that its one thread for the load can use */
 #define INVALID_REASONS     4
 #define INVALID_REASON_SIZE 160
 
@@ -28,10 +28,11 @@ struct result {
     const struct ledger *ledger;
     unsigned users;
     uint64_t start_wall_us;
-    uint64_t sending_ns; /* from the start until sending ended */
-    double sending_s;    /* the same, for rates */
-    double elapsed_s;    /* ... until the last answer */
-    double cpu_share;    /* of one processor, used by this program while it sent */
+    uint64_t sending_ns;  /* from the start until sending ended */
+    double sending_s;     /* the same, for rates */
+    double elapsed_s;     /* ... until the last answer */
+    double cpu_share;     /* of one processor, used by this program while it sent */
+    double starved_share; /* of the time, in which it could have run and had no processor */
     uint64_t unfinished;
     uint64_t connections_opened;
     bool load_interrupted;

@@ -2,6 +2,8 @@
 #include "tools/loadtest/run.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "common/uuid7.h"
 
@@ -284,6 +286,18 @@ static uint64_t thread_cpu_ns(void)
     return (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
 }
 
+/* Linux, Documentation/scheduler/sched-stats.rst: the second number. 0 where it is not told. */
+static uint64_t thread_starved_ns(void)
+{
+    uint64_t starved_ns = 0;
+    FILE *file = fopen("/proc/thread-self/schedstat", "re");
+    if (!file || fscanf(file, "%*u %" SCNu64, &starved_ns) != 1)
+        starved_ns = 0;
+    if (file)
+        fclose(file);
+    return starved_ns;
+}
+
 static struct slow_clients *start_slow_clients(const struct run *run)
 {
     struct slow_settings settings = {.target = engine_settings(run->engine)->target,
@@ -299,7 +313,7 @@ void run_load(struct run *run)
     struct slow_clients *slow = start_slow_clients(run);
     run->start_wall_us = clock_wall_us();
     run->start_ns = clock_now_ns();
-    uint64_t cpu_before_ns = thread_cpu_ns();
+    uint64_t cpu_before_ns = thread_cpu_ns(), starved_before_ns = thread_starved_ns();
     run->stop_ns = run->start_ns + run->options->plan.duration_ns;
     report_start(run->report, run->start_wall_us);
     engine_on_tick(run->engine, run->start_ns + NS_PER_S, tick, run);
@@ -308,6 +322,7 @@ void run_load(struct run *run)
     else
         load_by_plan(run);
     run->cpu_ns = thread_cpu_ns() - cpu_before_ns;
+    run->starved_ns = thread_starved_ns() - starved_before_ns;
     if (engine_interrupts(run->engine) > 0)
         run->stop_ns = clock_now_ns();
     await_answers(run);

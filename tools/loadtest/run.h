@@ -29,10 +29,11 @@ struct run {
     unsigned judged; /* steps of a ramp */
     uint64_t start_ns;
     uint64_t start_wall_us;
-    uint64_t stop_ns;   /* when sending ended: by plan, or by Ctrl-C */
-    uint64_t finish_ns; /* when the last answer was in */
-    uint64_t cpu_ns;    /* processor time of this thread until sending ended */
-    uint64_t in_flight; /* of the load; after run_load: those that a second Ctrl-C left */
+    uint64_t stop_ns;    /* when sending ended: by plan, or by Ctrl-C */
+    uint64_t finish_ns;  /* when the last answer was in */
+    uint64_t cpu_ns;     /* processor time of this thread until sending ended */
+    uint64_t starved_ns; /* time in which it could have run and had no processor, likewise */
+    uint64_t in_flight;  /* of the load; after run_load: those that a second Ctrl-C left */
     uint64_t probes_in_flight;
     bool interrupted; /* while it sent or waited for answers */
 };

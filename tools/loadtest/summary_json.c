@@ -202,6 +202,7 @@ void summary_json(const struct result *result, char *out, size_t size)
     report_failures(&json, &result->statistics->probe_failures);
     json_object_end(&json);
     json_key_double(&json, "tester_cpu_share", result->cpu_share);
+    json_key_double(&json, "tester_starved_share", result->starved_share);
     json_key_uint(&json, "connections_opened", result->connections_opened);
     summary_profile_json(&json, result);
     audit(&json, result);

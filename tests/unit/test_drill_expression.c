@@ -79,6 +79,9 @@ static void a_condition_is_explained(void **unused)
     value("load.a >= 2 and db_commits_total > 20", true);
     expression_explain(&expression, resolve, NULL, text, sizeof text);
     assert_string_equal(text, "2.5 >= 2 holds, 10 > 20 does not hold");
+    value("load.b > 0", true);
+    expression_explain(&expression, resolve, NULL, text, sizeof text);
+    assert_string_equal(text, "not measured > 0 does not hold");
 }
 
 static void metrics_are_read_as_they_are(void **unused)

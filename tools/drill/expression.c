@@ -89,6 +89,14 @@ double expression_value(const struct expression *expression, expression_resolve 
     return value_of(expression, expression->root, resolve, argument);
 }
 
+static const char *in_words(double value, char room[24])
+{
+    if (isnan(value))
+        return "not measured";
+    snprintf(room, 24, "%.6g", value);
+    return room;
+}
+
 static void explain(const struct expression *expression, unsigned index,
                     expression_resolve *resolve, void *argument, char *out, size_t size)
 {
@@ -105,8 +113,9 @@ static void explain(const struct expression *expression, unsigned index,
         return;
     double left = value_of(expression, node->left, resolve, argument);
     double right = value_of(expression, node->right, resolve, argument);
-    snprintf(out + used, size - used, "%s%.6g %s %.6g %s", used ? ", " : "", left,
-             comparison_names[node->comparison], right,
+    char rooms[2][24];
+    snprintf(out + used, size - used, "%s%s %s %s %s", used ? ", " : "", in_words(left, rooms[0]),
+             comparison_names[node->comparison], in_words(right, rooms[1]),
              comparison_holds(node->comparison, left, right) ? "holds" : "does not hold");
 }
 

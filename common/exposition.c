@@ -249,15 +249,18 @@ const char *exposition_unit(const struct metric *metric)
 /* OpenMetrics wants quotes escaped as well. */
 static void put_help(FILE *out, const char *help, bool openmetrics)
 {
-    for (; *help; help++) {
-        if (*help == '\n')
-            fputs("\\n", out);
-        else if (*help == '\\' || (*help == '"' && openmetrics))
-            fprintf(out, "\\%c", *help);
-        else
-            fputc(*help, out);
+    const char *special = openmetrics ? "\\\n\"" : "\\\n";
+    for (;;) {
+        size_t plain = strcspn(help, special);
+        fwrite_unlocked(help, 1, plain, out);
+        help += plain;
+        if (!*help)
+            break;
+        putc_unlocked('\\', out);
+        putc_unlocked(*help == '\n' ? 'n' : *help, out);
+        help++;
     }
-    fputc('\n', out);
+    putc_unlocked('\n', out);
 }
 
 /* OpenMetrics names a family without the suffix its samples have, and has a type for facts. */

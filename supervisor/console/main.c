@@ -21,7 +21,7 @@
 #define DRAIN_LIMIT_NS (2 * NS_PER_S)
 #define IDLE_GRACE_MS  200
 #define LAST_WRITE_MS  500
-#define LOOK_MS        50 /* at the board; well below the patience of the last resort */
+#define LOOK_MS        100 /* at the board, and a heartbeat; well below the last resort's patience */
 
 /* Let what is being answered end; idle connections are of no account. */
 static void drain(struct child *child)

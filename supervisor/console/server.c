@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -66,6 +67,8 @@ static int serve_metrics(struct reply *reply, const struct mg_request_info *requ
     char *text = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&text, &length);
+    if (out)
+        __fsetlocking(out, FSETLOCKING_BYCALLER); /* nobody else has it */
     int error = out ? exposition_write_as(server.child->region, format, out) : -ENOMEM;
     if (out && fclose(out) != 0)
         error = -ENOMEM;

@@ -87,7 +87,7 @@ def test_a_stall_is_seen_by_all_who_would_have_met_it():
           f"{closed['latency_ms']['p99']:.1f} ms, slowest {closed['latency_ms']['max']:.1f} ms")
     # A bucket's middle is 1.6 % off at most; p98 would be 11 % below, the largest 11 % above.
     assert abs(measured / expected - 1) < 0.02
-    assert closed["latency_ms"]["max"] > 500  # it was there ...
+    assert closed["latency_ms"]["max"] > 900  # it was there ...
     assert closed["latency_ms"]["p99"] < 100  # ... and hardly shows
 
 
